@@ -1,0 +1,42 @@
+# Every target works on a fresh clone: `setup` and the harness install what they need.
+.PHONY: setup demo test lint bench lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml tests/requirements.lock
+	@tests/harness/make_venv.sh $(PYTHON) $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes --no-deps -r tests/requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	$(BIN)/tie-forwarder demo
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+test: lint
+	$(BIN)/python -m tests.harness.provision
+	$(BIN)/python -m pytest -m "not long"
+
+bench: setup
+	$(BIN)/python -m tests.harness.provision
+	$(BIN)/python -m tests.bench
+
+# Resolves the newest versions that pyproject.toml allows; commit what it writes.
+lock: setup
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+		pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+		--extra dev -c requirements.lock pyproject.toml tests/build-requirements.in -o tests/requirements.lock
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

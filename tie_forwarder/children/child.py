@@ -1,0 +1,104 @@
+"""The parent's end of a child: start, say, kill; its log lines are logged again here."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import IO, Any
+
+from tie_forwarder.log import relay
+
+_PIPE_BYTES = 1024 * 1024
+
+
+class Child:
+    """A child process from its start to its end. To be started on the main thread, whose end is the child's end."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id; 0 before the start."""
+        return self._process.pid if self._process else 0
+
+    @property
+    def output(self) -> int:
+        """The descriptor that brings its frames; non-blocking."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        return self._process.stdout.fileno()
+
+    def start(self, configuration: dict[str, Any]) -> None:
+        """Starts the process and hands it its configuration, secrets included, over its standard input."""
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", f"tie_forwarder.{self.name}"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+        )
+        assert self._process.stdin is not None
+        _widen(self.output)
+        os.set_blocking(self.output, False)
+        self.say(configuration)
+        os.set_blocking(self._process.stdin.fileno(), False)
+        threading.Thread(
+            target=_relay_lines, args=(self.name, self._process.stderr), name=f"{self.name}-log", daemon=True
+        ).start()
+
+    def say(self, line: dict[str, Any]) -> bool:
+        """Writes one control line; false when the child takes none now or is gone. Never blocks after the start."""
+        assert self._process is not None
+        assert self._process.stdin is not None
+        try:
+            os.write(self._process.stdin.fileno(), json.dumps(line, separators=(",", ":")).encode() + b"\n")
+        except (BlockingIOError, BrokenPipeError, ValueError):
+            return False
+        return True
+
+    def exit_code(self) -> int | None:
+        """The exit code, negative for a signal; None while the process lives."""
+        assert self._process is not None
+        return self._process.poll()
+
+    def kill(self) -> None:
+        """Ends the process now, also a stopped one, and waits for its end."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def wait(self, timeout_seconds: float) -> bool:
+        """Waits for the process to end by itself; false after the timeout."""
+        assert self._process is not None
+        try:
+            self._process.wait(timeout_seconds)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Closes the pipes of an ended process."""
+        assert self._process is not None
+        for pipe in (self._process.stdin, self._process.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def _widen(descriptor: int) -> None:
+    """More room in the pipe lets the child write on through the parent's commits."""
+    try:
+        fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+    except (OSError, AttributeError):
+        return  # an unprivileged user may have spent its share; the default size works too
+
+
+def _relay_lines(name: str, stream: IO[bytes]) -> None:
+    with stream:
+        for line in stream:
+            relay(name, line.decode("utf-8", "replace"))

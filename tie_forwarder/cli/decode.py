@@ -1,0 +1,102 @@
+"""`tie-forwarder decode`: what would become of a payload, without a fabric, a spool or a Kafka."""
+
+from __future__ import annotations
+
+import base64
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tie_forwarder.config import load
+from tie_forwarder.config.dxl import Dxl
+from tie_forwarder.config.kafka import Kafka
+from tie_forwarder.errors import ForwarderError
+from tie_forwarder.events.detection import DETECTION
+from tie_forwarder.events.message import Message
+from tie_forwarder.events.reasons import Reason
+from tie_forwarder.intake import Accepted, Intake
+
+_MAX_READ = 16 * 1024 * 1024
+
+
+@click.command
+@click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
+@click.option("--topic", default=DETECTION.topic, show_default=True, help="The DXL topic that carried the payload.")
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    help="Configuration file, for its topics, key and fabric.  [default: the built-in defaults]",
+)
+def decode(file: Path, topic: str, config: Path | None) -> None:
+    """Show what would become of a payload.
+
+    FILE holds the payload of one DXL message as it was on the wire; - is the standard input. Prints the Kafka record,
+    or the dead letter with its reason, as one JSON object; both end with 0. The message is taken to have arrived now
+    and without an id, so the event id is made from topic and payload.
+    """
+    payload = _read(file)
+    dxl, kafka = Dxl(), Kafka()
+    if config is not None:
+        loaded = load(config)
+        dxl, kafka = loaded.dxl, loaded.kafka
+    intake = Intake(fabric=dxl.fabric, key_by=kafka.key, kinds=dxl.events)
+    message = Message("", topic, "", "", payload, time.time_ns() // 1_000_000)
+    accepted = intake.accept(message)
+    click.echo(_as_json(_shown(accepted, kafka.topics.name_of(accepted.record.destination))).encode())
+
+
+def _read(file: Path) -> bytes:
+    name = "the standard input" if str(file) == "-" else str(file)
+    try:
+        if str(file) == "-":
+            payload = sys.stdin.buffer.read(_MAX_READ + 1)
+        else:
+            with file.open("rb") as stream:
+                payload = stream.read(_MAX_READ + 1)
+    except OSError as error:
+        raise ForwarderError(
+            f"cannot read {name}: {error.strerror or error}", remedy="give a file that holds one payload"
+        ) from error
+    if len(payload) > _MAX_READ:
+        raise ForwarderError(
+            f"{name} is larger than {_MAX_READ} bytes", remedy="a DXL message has at most 1 MiB; give one payload"
+        )
+    return payload
+
+
+def _shown(accepted: Accepted, topic: str) -> dict[str, Any]:
+    record = accepted.record
+    headers = {name: value.decode() for name, value in record.headers}
+    if accepted.reason is not None:
+        return {
+            "dead_letter": {
+                "topic": topic,
+                "reason": accepted.reason,
+                "meaning": Reason(accepted.reason).description,
+                "detail": headers.get("detail", ""),
+                "timestamp": record.received_at_ms,
+                "headers": headers,
+                "value_base64": base64.b64encode(record.value).decode(),
+            }
+        }
+    return {
+        "record": {
+            "topic": topic,
+            "key": None if record.key is None else record.key.decode(),
+            "timestamp": record.received_at_ms,
+            "headers": headers,
+            "value": json.loads(record.value),
+        }
+    }
+
+
+def _as_json(value: Any) -> str:
+    """Readable text, with what could control a terminal escaped: it comes from the payload."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return "".join(
+        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1] for character in text
+    )

@@ -1,0 +1,39 @@
+"""`tie-forwarder run`: the daemon."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import click
+
+from tie_forwarder.cli import config_options
+from tie_forwarder.config import Config, ConfigError, load
+from tie_forwarder.config.verification import verify
+from tie_forwarder.log import configure
+from tie_forwarder.supervisor.reload import Reload
+from tie_forwarder.supervisor.signals import captured_signals
+from tie_forwarder.supervisor.supervisor import Supervisor
+
+
+@click.command
+@config_options
+def run(config: Path | None, overrides: Mapping[str, str]) -> int:
+    """Forward detections until told to stop.
+
+    SIGTERM and SIGINT drain the spool for at most shutdown.drain_seconds, a second one stops at once; SIGHUP reads the
+    configuration, certificates and secrets again. Nothing that the spool has accepted is lost either way.
+    """
+
+    def load_verified() -> Config:
+        loaded = load(config, overrides=overrides)
+        faults = verify(loaded)
+        if faults:
+            raise ConfigError(faults)
+        return loaded
+
+    loaded = load_verified()
+    configure(level=loaded.log.level, form=loaded.log.format)
+    supervisor = Supervisor(loaded, reload=Reload(load_verified))
+    with captured_signals(supervisor.wishes):
+        return supervisor.run()

@@ -1,0 +1,21 @@
+"""`tie-forwarder schema`: the JSON Schema of the records, for the teams that read them."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from tie_forwarder.events.detection import DETECTION
+from tie_forwarder.events.kinds import KINDS
+from tie_forwarder.events.schema import json_schema
+
+
+@click.command
+@click.argument("kind", type=click.Choice(list(KINDS)), default=DETECTION.name, metavar="[KIND]")
+def schema(kind: str) -> None:
+    """Print the JSON Schema of an event.
+
+    It is the schema (draft 2020-12) of the value of the records of KIND, by default detection.
+    """
+    click.echo(json.dumps(json_schema(KINDS[kind]), indent=2))

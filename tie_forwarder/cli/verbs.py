@@ -1,0 +1,78 @@
+"""The verbs by name, and the group that loads each one only when it is called.
+
+The summaries stand here as well, so that `--help` loads no verb at all.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import click
+
+
+class Verb(NamedTuple):
+    """Where a verb's command is (`module:attribute`), and what `--help` says of it."""
+
+    target: str
+    summary: str
+
+
+VERBS = {
+    "run": Verb("tie_forwarder.cli.run:run", "Forward detections until told to stop."),
+    "check": Verb("tie_forwarder.cli.check:check", "Check the configuration and the files that it names."),
+    "tail": Verb("tie_forwarder.cli.tail:tail", "Print detections as they arrive from the fabric."),
+    "simulate": Verb("tie_forwarder.cli.simulate:simulate", "Publish detections to a fabric."),
+    "decode": Verb("tie_forwarder.cli.decode:decode", "Show what would become of a payload."),
+    "schema": Verb("tie_forwarder.cli.schema:schema", "Print the JSON Schema of an event."),
+    "demo": Verb("tie_forwarder.cli.demo:demo", "Run everything on this machine, with embedded servers."),
+    "healthcheck": Verb("tie_forwarder.cli.healthcheck:healthcheck", "Ask a running forwarder whether it is well."),
+    "version": Verb("tie_forwarder.cli.version:version", "Show the versions of everything involved."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are `VERBS`."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Runs the verb. A reader of stdout that has gone away, as in `tail | head`, ends it quietly as done."""
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            if not _reader_is_gone():
+                raise RuntimeError("a pipe inside the forwarder broke") from error  # click would hide it as it is
+            _discard_output()
+            return 0
+        return result
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(VERBS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in VERBS:
+            return None
+        module, _, attribute = VERBS[cmd_name].target.partition(":")
+        command: click.Command = getattr(import_module(module), attribute)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
+
+
+def _reader_is_gone() -> bool:
+    """Tells a gone reader of stdout from a broken pipe inside the daemon, which must not end as a success."""
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _discard_output() -> None:
+    """Lets the interpreter's last flush of stdout succeed."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

@@ -1,0 +1,132 @@
+"""Reads certificates and private keys from PEM files, and says what would stop a TLS client that uses them.
+
+Never shows a key or a password. Asks no network: whether a peer trusts a certificate is seen only when connecting.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+
+from tie_forwarder.errors import ForwarderError
+
+_WEAK_HASHES = frozenset({"md5", "sha1"})
+_RENEW = "renew the certificate"
+
+
+class Finding(NamedTuple):
+    """What is wrong with a file, as the end of a sentence, and the remedy."""
+
+    message: str
+    remedy: str
+
+
+def certificate_expiry(path: Path) -> datetime:
+    """When the first certificate in the file ends (aware, UTC). Raises `ForwarderError` when there is none to read."""
+    found = _certificates(path)
+    if isinstance(found, Finding):
+        raise ForwarderError(f"certificate {str(path)!r} {found.message}", remedy=found.remedy)
+    return found[0].not_valid_after_utc
+
+
+def reading_findings(path: Path) -> list[Finding]:
+    """Whether the file is there and may be read by this user."""
+    content = _content(path)
+    return [content] if isinstance(content, Finding) else []
+
+
+def authority_findings(path: Path, *, now: datetime | None = None) -> list[Finding]:
+    """What is wrong with a bundle of authorities' certificates. One that is still valid is enough."""
+    found = _certificates(path)
+    if isinstance(found, Finding):
+        return [found]
+    moment = now or datetime.now(timezone.utc)
+    if all(certificate.not_valid_after_utc < moment for certificate in found):
+        return [Finding("holds only expired certificates", "fetch the authority's present certificate")]
+    return []
+
+
+def certificate_findings(path: Path, *, now: datetime | None = None) -> list[Finding]:
+    """What is wrong with a client's own certificate, which is the first one in its file."""
+    found = _certificates(path)
+    if isinstance(found, Finding):
+        return [found]
+    moment, own = now or datetime.now(timezone.utc), found[0]
+    findings = []
+    if own.not_valid_after_utc < moment:
+        findings.append(Finding(f"expired on {own.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", _RENEW))
+    if own.not_valid_before_utc > moment:
+        begin = f"{own.not_valid_before_utc:%Y-%m-%d %H:%M} UTC"
+        findings.append(Finding(f"is valid only from {begin}", "set the clock of this machine"))
+    if _hash_name(own) in _WEAK_HASHES:
+        message = f"is signed with {_hash_name(own).upper()}, which TLS libraries refuse"
+        findings.append(Finding(message, "have it issued again with SHA-256"))
+    return findings
+
+
+def key_findings(path: Path, *, certificate: Path, password: str | None = None) -> list[Finding]:
+    """What is wrong with a private key; that it fits the certificate is judged only where that one can be read."""
+    key = _private_key(path, password)
+    if isinstance(key, Finding):
+        return [key]
+    found = _certificates(certificate)
+    if not isinstance(found, Finding) and _public_bytes(key.public_key()) != _public_bytes(found[0].public_key()):
+        return [
+            Finding(f"does not belong to the certificate {str(certificate)!r}", "give the two that were made together")
+        ]
+    return []
+
+
+def _content(path: Path) -> bytes | Finding:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return Finding("does not exist", "correct the path, or put the file there")
+    except OSError as error:
+        remedy = "make it a file that the user who runs the forwarder may read"
+        return Finding(f"cannot be read: {error.strerror or type(error).__name__}", remedy)
+
+
+def _certificates(path: Path) -> list[x509.Certificate] | Finding:
+    content = _content(path)
+    if isinstance(content, Finding):
+        return content
+    try:
+        return x509.load_pem_x509_certificates(content)
+    except ValueError:
+        return Finding("holds no readable PEM certificate", "give a file that begins with BEGIN CERTIFICATE")
+
+
+def _private_key(path: Path, password: str | None) -> PrivateKeyTypes | Finding:
+    content = _content(path)
+    if isinstance(content, Finding):
+        return content
+    encrypted = b"ENCRYPTED" in content
+    try:
+        return load_pem_private_key(content, password.encode() if password is not None and encrypted else None)
+    except TypeError:
+        remedy = "decrypt it with `openssl pkey -in KEY -out NEW_KEY` and protect the file by its permissions"
+        return Finding("is encrypted, and there is no password for it", remedy)
+    except (ValueError, UnsupportedAlgorithm):
+        if encrypted:
+            return Finding("cannot be decrypted with the password given", "correct the password")
+        return Finding("holds no readable PEM private key", "give an unencrypted key in PEM form")
+
+
+def _hash_name(certificate: x509.Certificate) -> str:
+    try:
+        algorithm = certificate.signature_hash_algorithm
+    except UnsupportedAlgorithm:
+        return ""
+    return "" if algorithm is None else algorithm.name
+
+
+def _public_bytes(key: object) -> bytes:
+    encoded: bytes = key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)  # type: ignore[attr-defined]  # every kind of key has it, their union in cryptography's types is open
+    return encoded

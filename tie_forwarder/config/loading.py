@@ -1,0 +1,106 @@
+"""Puts the configuration together: file, then environment, then flags; the later one wins, option by option.
+
+Reads only the configuration file; whether the files that it names are there is `verify`'s question.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from tie_forwarder.config.component import Surroundings
+from tie_forwarder.config.document import Document
+from tie_forwarder.config.environment import environment_options, value_from_text
+from tie_forwarder.config.faults import ConfigError, Fault
+from tie_forwarder.config.model import Config
+from tie_forwarder.config.origins import Option, Origins
+from tie_forwarder.config.refusals import faults_of
+
+SEARCH = (Path("config.yaml"), Path("/etc/tie-forwarder/config.yaml"))
+
+
+def load(
+    path: Path | None = None, *, overrides: Mapping[str, Any] | None = None, environ: Mapping[str, str] = os.environ
+) -> Config:
+    """The configuration from `path`, or from the first of `SEARCH` that exists.
+
+    `overrides` holds flags by dotted name; None there means that the flag was not given. Raises `ConfigError` with
+    every fault that was found.
+    """
+    file = _found(path)
+    origins = Origins()
+    document = Document(file=file, origins=origins)
+    document.read()
+    data = _sections_as_dicts(document.data)
+    for option, value, place in environment_options(environ):
+        _put(data, origins, option, value, place)
+    for name, value in (overrides or {}).items():
+        if value is not None:
+            option = tuple(name.split("."))
+            meant = value_from_text(option, value) if isinstance(value, str) else value
+            _put(data, origins, option, meant, "command line")
+    config, faults = _validated(data, file, origins, environ.get("CREDENTIALS_DIRECTORY"))
+    if config is None or document.faults:
+        raise ConfigError([*document.faults, *faults])
+    return config
+
+
+def _found(path: Path | None) -> Path:
+    if path is not None:
+        return path
+    for candidate in SEARCH:
+        if candidate.exists():
+            return candidate
+    places = " nor ".join(str(candidate) for candidate in SEARCH)
+    raise ConfigError(
+        [Fault("", "", None, f"there is no configuration file, neither {places}", "give one with --config")]
+    )
+
+
+def _sections_as_dicts(data: Mapping[Any, Any]) -> dict[Any, Any]:
+    """A copy whose every section is there, so that the defaults inside are placed like given values."""
+    copy = {name: _copied(value) for name, value in data.items()}
+    for name in Config.model_fields:
+        if copy.get(name) is None:
+            copy[name] = {}
+    return copy
+
+
+def _copied(value: Any) -> Any:
+    return {name: _copied(inner) for name, inner in value.items()} if isinstance(value, dict) else value
+
+
+def _put(data: dict[Any, Any], origins: Origins, option: Option, value: Any, place: str) -> None:
+    section = data
+    for name in option[:-1]:
+        if section.get(name) is None:
+            section[name] = {}
+        section = section[name]
+        if not isinstance(section, dict):
+            return  # what stands there instead of a section is a fault, which must not be hidden
+    section[option[-1]] = _merged(section.get(option[-1]), value)
+    origins.note(option, place)
+
+
+def _merged(old: Any, new: Any) -> Any:
+    if not (isinstance(old, dict) and isinstance(new, Mapping)):
+        return new
+    return {**old, **{name: _merged(old.get(name), value) for name, value in new.items()}}
+
+
+def _validated(
+    data: dict[Any, Any], file: Path, origins: Origins, credentials: str | None
+) -> tuple[Config | None, list[Fault]]:
+    surroundings = Surroundings(
+        directory=file.absolute().parent, credentials=Path(credentials) if credentials else None
+    )
+    try:
+        config = Config.model_validate(data, context=surroundings)
+    except ValidationError as error:
+        return None, faults_of(error, origins=origins)
+    config.remember(file=file.absolute(), origins=origins)
+    return config, []

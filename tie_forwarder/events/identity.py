@@ -1,0 +1,31 @@
+"""The name of an event: the same on every forwarder that receives it, so that it stands once in Kafka."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import uuid
+
+from tie_forwarder.events.message import Message
+
+NAMESPACE = uuid.UUID("5c9818b6-e067-5fbd-a14b-c9d49f12087f")
+"""The namespace of the UUIDv5 of messages that have no usable id of their own. It never changes."""
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}")
+_NIL = str(uuid.UUID(int=0))
+
+
+def event_id(message: Message) -> str:
+    """A UUID in lower case without braces: the DXL message id, which the publisher of the event set.
+
+    Where that is missing, malformed or nil (a publisher that sets nothing would make all its events one), it is the
+    UUIDv5 of topic and payload in `NAMESPACE`: two such messages that are equal in both are one event. Never raises.
+    """
+    bare = message.message_id
+    if bare[:1] == "{" and bare[-1:] == "}":
+        bare = bare[1:-1]
+    if _UUID.fullmatch(bare) and bare != _NIL:
+        return bare.lower()
+    name = message.topic.encode(errors="backslashreplace") + b"\0" + message.payload
+    digest = hashlib.sha1(NAMESPACE.bytes + name, usedforsecurity=False).digest()
+    return str(uuid.UUID(bytes=digest[:16], version=5))

@@ -1,0 +1,24 @@
+"""The JSON Schema of what a kind's records hold, made from its model, for those who read the records."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tie_forwarder.events.event import Kind
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+
+def json_schema(kind: Kind) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of the value of this kind's records."""
+    schema = _without_defaults(kind.adapter.json_schema())
+    return {"$schema": DIALECT, "$id": f"urn:tie-forwarder:{kind.ce_type}", **schema}
+
+
+def _without_defaults(schema: Any) -> Any:
+    """A field that is missing on the wire is missing in the record, so a reader never meets a model's default."""
+    if isinstance(schema, dict):
+        return {key: _without_defaults(value) for key, value in schema.items() if key != "default"}
+    if isinstance(schema, list):
+        return [_without_defaults(value) for value in schema]
+    return schema

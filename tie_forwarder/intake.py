@@ -1,0 +1,71 @@
+"""Intake: every message that arrives becomes a record, that of its event or a dead letter with its bytes.
+
+Pure: no I/O, no threads, no metrics, no state. What it returns is accepted only when the spool has it.
+"""
+
+from __future__ import annotations
+
+import traceback
+from typing import NamedTuple
+
+from tie_forwarder.events.decoding import decode
+from tie_forwarder.events.identity import event_id
+from tie_forwarder.events.kinds import KINDS
+from tie_forwarder.events.message import Message
+from tie_forwarder.events.reasons import InvalidEventError, Reason
+from tie_forwarder.records.dead_letter import render_dead_letter
+from tie_forwarder.records.event import KeyBy, render_event
+from tie_forwarder.records.record import Record
+
+UNKNOWN_KIND = "unknown"
+"""The kind of a message on a topic of no enabled kind."""
+
+
+class Accepted(NamedTuple):
+    """What became of a message."""
+
+    record: Record
+    kind: str
+    """The name of its event kind by its topic, also for a dead letter, or `unknown`."""
+    reason: str | None
+    """None for a valid event, else the reason code of the dead letter."""
+    unknown_fields: int
+    detection_time: int | None
+    """When the event occurred, in seconds since the epoch, by a clock that may be wrong; None where it is not said."""
+
+
+class Intake:
+    """Decodes, validates and renders. `accept` may be called on any thread."""
+
+    def __init__(self, *, fabric: str, key_by: KeyBy, kinds: tuple[str, ...]) -> None:
+        """`kinds` are the names of the enabled event kinds; an unknown one is a `KeyError`."""
+        self._fabric = fabric
+        self._key_by = key_by
+        self._kinds = {KINDS[name].topic: KINDS[name] for name in kinds}
+
+    def accept(self, message: Message) -> Accepted:
+        """The record of the message. Never raises: what is no valid event becomes a dead letter with its bytes."""
+        try:
+            kind = self._kinds[message.topic]
+        except KeyError:
+            detail = "the message came on a topic of no enabled event kind"
+            return _dead_letter(message, UNKNOWN_KIND, Reason.UNKNOWN_TOPIC, detail)
+        try:
+            event = decode(kind, message.payload)
+            record = render_event(event, message, event_id=event_id(message), fabric=self._fabric, key_by=self._key_by)
+            return Accepted(record, kind.name, None, event.unknown_fields, event.time)
+        except InvalidEventError as invalid:
+            return _dead_letter(message, kind.name, invalid.reason, invalid.detail)
+        except Exception as error:  # noqa: BLE001 - one message that we fail on must not stop the others; its bytes are kept
+            return _dead_letter(message, kind.name, Reason.INTERNAL_ERROR, _whereabouts(error))
+
+
+def _dead_letter(message: Message, kind: str, reason: Reason, detail: str) -> Accepted:
+    record = render_dead_letter(message, event_id=event_id(message), reason=reason, detail=detail)
+    return Accepted(record, kind, reason.value, 0, None)
+
+
+def _whereabouts(error: Exception) -> str:
+    """The class of an error and the function that raised it; its text may quote the payload."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {frames[-1].name}" if frames else type(error).__name__

@@ -1,0 +1,163 @@
+"""What the verbs ask Kafka, as opposed to what the publisher tells it: does it answer, create topics, read records.
+
+Owns: short-lived administrative clients and consumers. Must not: join a consumer group, commit offsets or write
+records. Every failure is a ForwarderError with its true cause, which kafka-python shows in its log alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NamedTuple
+
+from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+
+from tie_forwarder.errors import ForwarderError
+from tie_forwarder.publisher.causes import Causes
+from tie_forwarder.publisher.errors import classify
+
+_TIMEOUTS = {"bootstrap_timeout_ms": 3_000, "request_timeout_ms": 3_000, "reconnect_backoff_max_ms": 500}
+_LOOK_AGAIN_SECONDS = 0.05
+
+
+class OutputRecord(NamedTuple):
+    """A record as it stands in Kafka; `timestamp_ms` counts from the epoch."""
+
+    topic: str
+    partition: int
+    offset: int
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...]
+
+    def header(self, name: str) -> str:
+        """The last header of this name as text; empty when there is none."""
+        values = [value for header, value in self.headers if header == name]
+        return values[-1].decode("utf-8", "replace") if values else ""
+
+
+def wait_until_answering(connection: Mapping[str, Any], *, timeout_seconds: float) -> None:
+    """Block until a broker has described its cluster; ForwarderError when none has in time."""
+    deadline = time.monotonic() + timeout_seconds
+    while True:
+        try:
+            with _admin(connection, timeout_seconds=deadline - time.monotonic()) as admin:
+                admin.describe_cluster()
+        except ForwarderError:
+            if time.monotonic() + _LOOK_AGAIN_SECONDS >= deadline:
+                raise
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        else:
+            return
+
+
+def create_topics(connection: Mapping[str, Any], topics: Sequence[str], *, partitions: int = 1) -> None:
+    """Create what is missing of `topics`, with the cluster's own replication; blocks until each has its leaders."""
+    with _admin(connection) as admin:
+        for topic in topics:
+            with suppress(TopicAlreadyExistsError):
+                admin.create_topics({topic: {"num_partitions": partitions}}, wait_for_metadata=True)
+
+
+class OutputTail:
+    """Reads topics from now on, or from their beginning, as a read_committed consumer does. One thread at a time."""
+
+    def __init__(self, *, connection: Mapping[str, Any], topics: Sequence[str], from_beginning: bool = False) -> None:
+        self._connection = connection
+        self._topics = tuple(dict.fromkeys(topics))
+        self._from_beginning = from_beginning
+        self._consumer: Any = None
+
+    def __enter__(self) -> OutputTail:
+        """Connect and fix where "now" is; ForwarderError when Kafka does not answer or a topic is missing."""
+        with _translated(self._connection):
+            self._consumer = KafkaConsumer(
+                **{**self._connection, **_TIMEOUTS},
+                group_id=None,
+                enable_auto_commit=False,
+                allow_auto_create_topics=False,
+                isolation_level="read_committed",
+                auto_offset_reset="earliest",
+            )
+            try:
+                self._assign()
+            except BaseException:
+                self._close()
+                raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def poll(self, timeout_seconds: float) -> list[OutputRecord]:
+        """What has arrived, in order within each partition; an empty list when nothing did in time."""
+        with _translated(self._connection):
+            arrived = self._consumer.poll(timeout_ms=int(timeout_seconds * 1000))
+        return [_record(record) for records in arrived.values() for record in records]
+
+    def _assign(self) -> None:
+        partitions = []
+        for topic in self._topics:
+            numbers = self._consumer.partitions_for_topic(topic)
+            if not numbers:
+                message = f"the topic {topic} does not exist on {_servers(self._connection)}, or may not be described"
+                raise ForwarderError(message, remedy="create it, or grant Describe and Read on it")
+            partitions += [TopicPartition(topic, number) for number in sorted(numbers)]
+        ask = self._consumer.beginning_offsets if self._from_beginning else self._consumer.end_offsets
+        offsets = ask(partitions)
+        self._consumer.assign(partitions)
+        for partition in partitions:
+            self._consumer.seek(partition, offsets[partition])
+
+    def _close(self) -> None:
+        # An interrupted or failed client may raise anything while it closes, and nothing depends on it.
+        with suppress(Exception):
+            self._consumer.close(timeout_ms=1_000)
+
+
+def _record(record: Any) -> OutputRecord:
+    return OutputRecord(
+        record.topic,
+        record.partition,
+        record.offset,
+        record.timestamp,
+        record.key,
+        record.value,
+        tuple((name, value or b"") for name, value in record.headers),
+    )
+
+
+@contextmanager
+def _admin(connection: Mapping[str, Any], *, timeout_seconds: float = 3.0) -> Iterator[Any]:
+    timeout_ms = max(int(min(timeout_seconds, 3.0) * 1000), 100)
+    with _translated(connection):
+        admin = KafkaAdminClient(
+            **{**connection, **_TIMEOUTS, "bootstrap_timeout_ms": timeout_ms, "request_timeout_ms": timeout_ms}
+        )
+        try:
+            yield admin
+        finally:
+            with suppress(Exception):
+                admin.close()
+
+
+@contextmanager
+def _translated(connection: Mapping[str, Any]) -> Iterator[None]:
+    causes = Causes()
+    log = logging.getLogger("kafka.net")
+    log.addHandler(causes)
+    try:
+        yield
+    except (KafkaError, OSError, ValueError) as error:
+        verdict = causes.explain(classify(error))
+        raise ForwarderError(f"Kafka at {_servers(connection)}: {verdict.detail}", remedy=verdict.remedy) from error
+    finally:
+        log.removeHandler(causes)
+
+
+def _servers(connection: Mapping[str, Any]) -> str:
+    return ", ".join(connection["bootstrap_servers"])

@@ -1,0 +1,142 @@
+"""Every metric of the forwarder, in one place: name, type, labels and help together.
+
+Label values are of closed sets and exist from the start at 0, so that a rate over a rare event is defined. Times are
+exported as timestamps, never as ages. The registry is injected; nothing here is global.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
+
+from tie_forwarder import __version__
+from tie_forwarder.events.reasons import Reason
+
+STATES = ("ok", "standby", "buffering", "blocked", "degraded")
+ROLES = ("standby", "taking_over", "publishing")
+DROP_REASONS = ("spool_full", "disk_full", "receiver_queue_full", "receiver_lost", "refused", "corrupt")
+RESTART_REASONS = (
+    "start",
+    "exited",
+    "heartbeat_late",
+    "canary_late",
+    "connection_lost",
+    "subscription",
+    "error",
+    "reload",
+)
+ERROR_CLASSES = ("transient", "blocked", "poison", "fenced")
+UNKNOWN_KIND = "unknown"
+
+_FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+_SLOW = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800, 7200)
+_DELAYS = (1, 2, 5, 10, 30, 60, 300, 1800, 3600, 21600, 86400)
+_SIZES = (256, 512, 1024, 2048, 4096, 16384, 65536, 262144, 1048588)
+
+
+class Metrics:
+    """The metrics as attributes. prometheus_client's objects are thread-safe."""
+
+    def __init__(self, registry: CollectorRegistry, *, kinds: Sequence[str], topics: Sequence[str]) -> None:
+        self.registry = registry
+        self._kinds = (*kinds, UNKNOWN_KIND)
+        self._topics = tuple(dict.fromkeys(topics))
+        self._add_events()
+        self._add_spool()
+        self._add_publisher()
+        self._add_receiver()
+        self._add_process()
+        self._create_labels()
+
+    def _counter(self, name: str, text: str, labels: Sequence[str] = ()) -> Counter:
+        return Counter(f"tie_forwarder_{name}", text, labels, registry=self.registry)
+
+    def _gauge(self, name: str, text: str, labels: Sequence[str] = ()) -> Gauge:
+        return Gauge(f"tie_forwarder_{name}", text, labels, registry=self.registry)
+
+    def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
+        return Histogram(f"tie_forwarder_{name}", text, buckets=buckets, registry=self.registry)
+
+    def _add_events(self) -> None:
+        self.received = self._counter("events_received", "Events taken from the fabric.", ["kind"])
+        self.published = self._counter("events_published", "Records that Kafka has acknowledged.", ["topic"])
+        self.settled = self._counter("events_settled", "Events found in the output, published by another or before.")
+        self.duplicate = self._counter("events_duplicate", "Events that arrived again and were kept once.")
+        self.dead_lettered = self._counter("events_dead_lettered", "Events that became dead letters.", ["reason"])
+        self.dropped = self._counter("events_dropped", "Events lost for good.", ["reason"])
+        self.unknown_fields = self._counter("unknown_fields", "Fields that no model knows; they are kept.")
+        self.ledger_imbalance = self._gauge(
+            "ledger_imbalance", "What came in minus what went out and what is here; 0 unless events were lost unseen."
+        )
+
+    def _add_spool(self) -> None:
+        self.spool_events = self._gauge("spool_events", "Records in the spool.")
+        self.spool_bytes = self._gauge("spool_bytes", "Bytes of the spool's file in use.")
+        self.spool_limit_bytes = self._gauge("spool_limit_bytes", "Limit of the spool in bytes.")
+        self.spool_oldest = self._gauge(
+            "spool_oldest_event_timestamp_seconds", "Time of receipt of the oldest record in the spool; 0 when empty."
+        )
+        self.spool_commit = self._histogram("spool_commit_duration_seconds", "Duration of a commit to the disk.", _FAST)
+        self.spool_corrupt = self._counter("spool_corrupt_records", "Records of the spool that could not be read.")
+
+    def _add_publisher(self) -> None:
+        self.publish_duration = self._histogram("publish_duration_seconds", "From first send to last answer.", _SLOW)
+        self.publish_errors = self._counter("publish_errors", "Errors of Kafka.", ["class", "code"])
+        self.kafka_connected = self._gauge("kafka_connected", "1 while the publisher has a producer.")
+        self.publisher_restarts = self._counter("publisher_restarts", "Starts of the publisher process.", ["reason"])
+        self.record_bytes = self._histogram("record_bytes", "Size of a record's value in bytes.", _SIZES)
+        self.group_role = self._gauge("group_role", "1 for the role that this member has.", ["role"])
+        self.group_takeovers = self._counter("group_takeovers", "Times that this member took over.", ["reason"])
+        self.end_to_end = self._histogram("end_to_end_latency_seconds", "From receipt to Kafka's answer.", _SLOW)
+        self.detection_delay = self._histogram(
+            "detection_delay_seconds", "From the endpoint's detection to Kafka's answer; whole seconds.", _DELAYS
+        )
+
+    def _add_receiver(self) -> None:
+        self.dxl_connected = self._gauge(
+            "dxl_connected", "1 while connected and subscribed, and the canary comes back."
+        )
+        self.dxl_connects = self._counter("dxl_connects", "Connections made to the fabric.")
+        self.dxl_last_event = self._gauge("dxl_last_event_timestamp_seconds", "Time of receipt of the last event.")
+        self.canary = self._histogram("dxl_canary_round_trip_seconds", "Round trip of the canary.", _FAST)
+        self.receiver_restarts = self._counter("receiver_restarts", "Starts of the receiver process.", ["reason"])
+        self.receiver_queue = self._gauge("receiver_queue_events", "Messages waiting in the receiver.")
+
+    def _add_process(self) -> None:
+        self.certificate_expiry = self._gauge(
+            "tls_certificate_expiry_timestamp_seconds", "When a certificate ends.", ["role"]
+        )
+        self.state = self._gauge("state", "1 for the state that the forwarder is in.", ["state"])
+        build = self._gauge("build_info", "Versions; always 1.", ["version", "python", "dxlclient", "kafka_python"])
+        build.labels(__version__, platform.python_version(), version("dxlclient"), version("kafka-python")).set(1)
+        ProcessCollector(registry=self.registry)
+
+    def _create_labels(self) -> None:
+        for kind in self._kinds:
+            self.received.labels(kind)
+        for topic in self._topics:
+            self.published.labels(topic)
+        for reason in Reason:
+            self.dead_lettered.labels(reason.value)
+        for drop_reason in DROP_REASONS:
+            self.dropped.labels(drop_reason)
+        for restart_reason in RESTART_REASONS:
+            self.publisher_restarts.labels(restart_reason)
+            self.receiver_restarts.labels(restart_reason)
+        for role in ROLES:
+            self.group_role.labels(role)
+        for state in STATES:
+            self.state.labels(state)
+
+    def set_state(self, state: str) -> None:
+        """Shows `state` and no other."""
+        for name in STATES:
+            self.state.labels(name).set(name == state)
+
+    def set_role(self, role: str) -> None:
+        """Shows `role` and no other."""
+        for name in ROLES:
+            self.group_role.labels(name).set(name == role)

@@ -1,0 +1,122 @@
+"""Kafka's errors in classes, by what the publisher does about them: retry, wait for a person, this record only.
+
+Numbers are the error codes of the Kafka protocol (kafka.apache.org/protocol, "Error Codes"). kafka-python carries the
+number in `errno`, and where it wraps an error in a plain `KafkaError`, only in its text as "[Error NN]".
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import NamedTuple
+
+from kafka.errors import KafkaError
+
+
+class ErrorClass(str, Enum):
+    """What an error means for what is in flight."""
+
+    TRANSIENT = "transient"
+    BLOCKED = "blocked"
+    POISON = "poison"
+    FENCED = "fenced"
+
+
+class Verdict(NamedTuple):
+    """An error translated. `code` is of a closed set and serves as a metric's label."""
+
+    error_class: ErrorClass
+    code: str
+    detail: str
+    remedy: str = ""
+
+
+class PublisherError(Exception):
+    """Ends the producer it comes from."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        self.verdict = verdict
+        super().__init__(f"{verdict.code}: {verdict.detail}")
+
+
+_BLOCKED = ErrorClass.BLOCKED
+_TRANSIENT = ErrorClass.TRANSIENT
+_POISON = ErrorClass.POISON
+
+_BY_NUMBER: dict[int, tuple[ErrorClass, str]] = {
+    2: (_POISON, "invalid_record"),
+    3: (_BLOCKED, "unknown_topic"),
+    5: (_TRANSIENT, "leader_election"),
+    6: (_TRANSIENT, "leader_election"),
+    7: (_TRANSIENT, "timeout"),
+    10: (_POISON, "too_large"),
+    17: (_BLOCKED, "invalid_topic"),
+    18: (_POISON, "too_large"),
+    19: (_TRANSIENT, "not_enough_replicas"),
+    20: (_TRANSIENT, "not_enough_replicas"),
+    29: (_BLOCKED, "topic_authorization"),
+    30: (_BLOCKED, "group_authorization"),
+    31: (_BLOCKED, "cluster_authorization"),
+    32: (_POISON, "invalid_timestamp"),
+    33: (_BLOCKED, "sasl_mechanism"),
+    34: (_BLOCKED, "sasl_mechanism"),
+    35: (_BLOCKED, "unsupported_version"),
+    44: (_POISON, "policy_violation"),
+    47: (ErrorClass.FENCED, "fenced"),
+    53: (_BLOCKED, "transactional_id_authorization"),
+    54: (_BLOCKED, "sasl_mechanism"),
+    58: (_BLOCKED, "authentication"),
+    76: (_BLOCKED, "unsupported_version"),
+    87: (_POISON, "invalid_record"),
+    89: (_TRANSIENT, "quota"),
+    90: (ErrorClass.FENCED, "fenced"),
+}
+
+REMEDIES: dict[str, str] = {
+    "unknown_topic": "create the topic; the forwarder never creates one",
+    "invalid_topic": "correct the topic's name under kafka.topics",
+    "topic_authorization": "grant this user Write and Describe (with exactly_once also Read) on the topic",
+    "group_authorization": "grant this user what the broker's log says it lacks",
+    "cluster_authorization": "grant this user Write on the topic, or IdempotentWrite on the cluster",
+    "transactional_id_authorization": "grant this user Write and Describe on the transactional id, which is group.name",
+    "transactions_unavailable": "give the transaction log the replicas it needs, or set kafka.delivery: at_least_once",
+    "authentication": "correct kafka.security.sasl username and password",
+    "sasl_mechanism": "set kafka.security.protocol and sasl.mechanism to what the listener offers",
+    "tls": "correct kafka.security: ca_file, certificate_file, key_file, or the broker's certificate",
+    "unsupported_version": "use Apache Kafka 2.5 or newer, and a format that the topic accepts",
+    "clock": "set the clocks of this machine and of the brokers",
+    "connection": "see whether the brokers run and can be reached",
+}
+
+_NUMBER_IN_TEXT = re.compile(r"\[Error (\d+)\]")
+_LONGEST_DETAIL = 300
+
+
+def classify(error: BaseException) -> Verdict:
+    """The verdict on an exception of kafka-python. An unknown error counts as transient, loudly."""
+    detail = describe(error)
+    number = getattr(error, "errno", None)
+    if number is None:
+        found = _NUMBER_IN_TEXT.search(str(error))
+        number = int(found.group(1)) if found else None
+    if number in _BY_NUMBER:
+        error_class, code = _BY_NUMBER[number]
+        return Verdict(error_class, code, detail, REMEDIES.get(code, ""))
+    text = str(error)
+    if "part of a batch" in text:
+        return Verdict(_POISON, "invalid_record", detail)
+    if "[SSL" in text or "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text.lower():
+        return Verdict(_BLOCKED, "tls", detail, REMEDIES["tls"])
+    if getattr(error, "retriable", False) or isinstance(error, OSError):
+        return Verdict(_TRANSIENT, "connection", detail, REMEDIES["connection"])
+    if isinstance(error, KafkaError):
+        return Verdict(_TRANSIENT, "unknown", detail)
+    if isinstance(error, (ValueError, TypeError, AssertionError)):
+        return Verdict(_POISON, "invalid_record", detail)
+    return Verdict(_TRANSIENT, "unknown", detail)
+
+
+def describe(error: BaseException) -> str:
+    """The error in one line: its class and what it says."""
+    text = " ".join(str(error).split())
+    return f"{type(error).__name__}: {text}"[:_LONGEST_DETAIL] if text else type(error).__name__

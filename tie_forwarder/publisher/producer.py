@@ -1,0 +1,118 @@
+"""kafka-python's producer, used so that none of its traps is stepped in; thrown away after any error.
+
+Facts of kafka-python 3.0 that this module lives with: after one refused record an idempotent producer fails
+everything with that record's error; `flush` neither raises for failed records nor tells which, so every future is looked at; `send`
+never blocks for room, so the caller bounds what is outstanding; `close` may leave its thread alive, so that the end of
+the process is the only sure end.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from kafka import KafkaProducer
+from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+
+from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict, classify
+from tie_forwarder.publisher.partitions import Partitions
+from tie_forwarder.publisher.settings import PRODUCER
+from tie_forwarder.spool import Row
+
+_SLICE_SECONDS = 0.1
+_CLOSE_SECONDS = 2.0
+
+
+class Sent(NamedTuple):
+    """A row that was handed to the producer, with the future that tells its fate."""
+
+    row: Row
+    future: Any
+
+
+class Producer:
+    """One KafkaProducer from its making to its first error. One thread; every method may block as it says."""
+
+    def __init__(
+        self,
+        *,
+        connection: dict[str, Any],
+        options: dict[str, Any],
+        topics: dict[str, str],
+        member: str,
+        partitions: Partitions,
+        transactional_id: str | None = None,
+    ) -> None:
+        self._settings = {**PRODUCER, **options, **connection}
+        if transactional_id is not None:
+            self._settings["transactional_id"] = transactional_id
+        self._topics = topics
+        self._member = ("ce_forwarder", member.encode())
+        self._partitions = partitions
+        self._producer: Any = None
+
+    def open(self) -> None:
+        """Connects; blocks up to the bootstrap timeout. Raises PublisherError."""
+        try:
+            self._producer = KafkaProducer(**self._settings)
+        except Exception as error:
+            raise PublisherError(classify(error)) from error
+
+    def send(self, row: Row, *, timestamp_ms: int | None = None) -> Any:
+        """Hands the row over and returns its future. Blocks up to `max_block_ms` for the topic's metadata.
+
+        Raises PublisherError; one of class POISON concerns this row alone and leaves the producer whole.
+        """
+        record = row.record
+        topic = self._topics[record.destination]
+        try:
+            count = len(self._producer.partitions_for(topic))
+            return self._producer.send(
+                topic,
+                value=record.value,
+                key=record.key,
+                headers=[*record.headers, self._member],
+                partition=self._partitions.of(record.key, record.event_id, count),
+                timestamp_ms=record.received_at_ms if timestamp_ms is None else timestamp_ms,
+            )
+        except MessageSizeTooLargeError as error:
+            raise PublisherError(classify(error)) from error
+        except KafkaTimeoutError as error:
+            raise PublisherError(
+                Verdict(ErrorClass.TRANSIENT, "timeout", f"Kafka gives no metadata for the topic {topic}")
+            ) from error
+        except Exception as error:
+            raise PublisherError(classify(error)) from error
+
+    @staticmethod
+    def wait(sent: Sequence[Sent], *, keep_waiting: Callable[[], bool]) -> None:
+        """Blocks until every future is decided, as long as `keep_waiting` agrees; asks it ten times a second."""
+        for _, future in sent:
+            while not future.is_done:
+                try:
+                    future.get(timeout=_SLICE_SECONDS)
+                except KafkaError:
+                    if not future.is_done and not keep_waiting():
+                        return
+
+    @staticmethod
+    def outcome(future: Any) -> Verdict | None:
+        """None when Kafka has the record; else what is wrong. To be asked after `wait`."""
+        if future.is_done and future.succeeded():
+            return None
+        if not future.is_done:
+            return Verdict(ErrorClass.TRANSIENT, "timeout", "Kafka did not answer in time")
+        return classify(future.exception)
+
+    def close(self) -> bool:
+        """Ends the producer when nothing is outstanding; false when its thread could not be ended."""
+        producer, self._producer = self._producer, None
+        if producer is None:
+            return True
+        started = time.monotonic()
+        try:
+            producer.close(timeout=_CLOSE_SECONDS)
+        except Exception:  # noqa: BLE001 - it raises when something is outstanding, and then leaves its thread alive
+            return False
+        return time.monotonic() - started < _CLOSE_SECONDS

@@ -1,0 +1,47 @@
+"""The TIE callback that takes the raw message: what dxltieclient would swallow or bend is kept as it came."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from dxltieclient.callbacks import DetectionCallback
+
+from tie_forwarder.events.message import Message
+
+
+class RawDetectionCallback(DetectionCallback):  # type: ignore[misc]  # dxltieclient carries no types
+    """Stands where the sample's callback stands, and hands every message on before anything is decoded.
+
+    `on_event` runs on dxlclient's only callback thread: it must neither block nor raise, since a callback that blocks
+    stops the network thread, and an exception is swallowed.
+    """
+
+    def __init__(self, take: Callable[[Message], None]) -> None:
+        super().__init__()
+        self._take = take
+
+    def on_event(self, event: Any) -> None:
+        """Takes the message as it came."""
+        self._take(raw_message(event))
+
+
+def raw_message(event: Any) -> Message:
+    """The parts of a DXL event as they are; a payload that is not bytes (MessagePack allows any type) as text."""
+    payload = event.payload
+    if not isinstance(payload, bytes):
+        payload = payload.encode("utf-8", "replace") if isinstance(payload, str) else repr(payload).encode()
+    return Message(
+        event.message_id,
+        event.destination_topic,
+        event.source_client_id,
+        event.source_broker_id,
+        payload,
+        time.time_ns() // 1_000_000,
+    )
+
+
+def unreadable_message(topic: str, envelope: bytes) -> Message:
+    """A message whose envelope dxlclient cannot read: its bytes are the payload, so that it ends as a dead letter."""
+    return Message("", topic, "", "", envelope, time.time_ns() // 1_000_000)

@@ -1,0 +1,63 @@
+"""The bounded queue between the callback, which must never block, and the sender, which may."""
+
+from __future__ import annotations
+
+from queue import Empty, SimpleQueue
+
+from tie_forwarder.events.message import Message
+
+_ENVELOPE_BYTES = 400
+
+
+class MessageQueue:
+    """Bounded by count and by bytes. `put` belongs to one thread, `take` to another; neither waits for the other.
+
+    Each counter has one writer, so that no lock is needed on the callback's path.
+    """
+
+    def __init__(self, *, most_messages: int, most_bytes: int) -> None:
+        self._most_messages = most_messages
+        self._most_bytes = most_bytes
+        self._queue: SimpleQueue[Message] = SimpleQueue()
+        self._bytes_in = 0
+        self._bytes_out = 0
+        self.received = 0
+        """Messages offered by the callback since the start."""
+        self.dropped = 0
+        """Messages for which there was no room since the start."""
+
+    @property
+    def depth(self) -> int:
+        """Messages waiting now."""
+        return self._queue.qsize()
+
+    def put(self, message: Message) -> None:
+        """Takes the message, or counts it as dropped when there is no room. Never blocks."""
+        self.received += 1
+        size = len(message.payload) + _ENVELOPE_BYTES
+        full = self._bytes_in - self._bytes_out + size > self._most_bytes
+        if full or self._queue.qsize() >= self._most_messages:
+            self.dropped += 1
+            return
+        self._bytes_in += size
+        self._queue.put(message)
+
+    def take(self, *, most_messages: int, most_bytes: int, timeout_seconds: float) -> list[Message]:
+        """Waits for a first message, then takes what is there up to the bounds; empty after the timeout."""
+        try:
+            message = self._queue.get(timeout=timeout_seconds)
+        except Empty:
+            return []
+        batch: list[Message] = []
+        size = 0
+        while True:
+            batch.append(message)
+            size += len(message.payload) + _ENVELOPE_BYTES
+            if len(batch) >= most_messages or size >= most_bytes:
+                break
+            try:
+                message = self._queue.get_nowait()
+            except Empty:
+                break
+        self._bytes_out += size
+        return batch

@@ -1,0 +1,137 @@
+"""One connection to the fabric, from connect to its loss: dxlclient, used so that none of its traps is stepped in.
+
+Facts of dxlclient 5.7 that this module lives with: the keepalive defaults to 30 minutes and is set in code only; the
+CONNACK code is ignored and SUBACK 0x80 counts as success, so both are looked at here; its reconnect can end without a
+thread and without a word, so it is switched off; `connected` and `current_broker` block, so they are never asked.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from dxlclient.client import DxlClient
+from dxlclient.client_config import DxlClientConfig
+from dxltieclient import TieClient
+
+from tie_forwarder.events.message import Message
+from tie_forwarder.receiver.callback import RawDetectionCallback, unreadable_message
+from tie_forwarder.receiver.canary import Canary
+
+DETECTION_TOPIC = "/mcafee/event/tie/file/detection"
+
+_SUBSCRIPTION_REFUSED = 0x80
+
+
+class LastError(logging.Handler):
+    """Keeps the last complaint of dxlclient, whose log carries the only trace of most of its troubles."""
+
+    def __init__(self) -> None:
+        super().__init__(level=logging.ERROR)
+        self.text = ""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Runs on whatever thread logs; never raises."""
+        self.text = record.getMessage()[:500]
+
+
+class Session:
+    """A DXL client with the TIE callback and the canary on it. Not to be used again after the connection is lost."""
+
+    def __init__(
+        self,
+        *,
+        config_file: Path,
+        keep_alive_seconds: int,
+        take: Callable[[Message], None],
+        on_lost: Callable[[str], None],
+    ) -> None:
+        self._config_file = config_file
+        self._keep_alive_seconds = keep_alive_seconds
+        self._take = take
+        self._on_lost = on_lost
+        self._client: Any = None
+        self._lock = threading.Lock()
+        self._asked: dict[int, str] = {}
+        self._granted: set[str] = set()
+        self.canary = Canary(send=self._send)
+        self.refused: str = ""
+        """The topic whose subscription the broker refused; empty when none was."""
+        self.connected = False
+        self.last_error = LastError()
+
+    def connect(self) -> None:
+        """Connects once and subscribes. Blocks for seconds, longer when a broker is silent; raises what dxlclient does."""
+        for name in ("dxlclient", "dxltieclient"):
+            logging.getLogger(name).addHandler(self.last_error)
+        config = DxlClientConfig.create_dxl_config_from_file(str(self._config_file))
+        config.keep_alive_interval = self._keep_alive_seconds
+        config.connect_retries = 0
+        config.reconnect_when_disconnected = False
+        config.incoming_message_thread_pool_size = 1
+        self._client = DxlClient(config)
+        self._watch_protocol(self._client._client)  # noqa: SLF001 - the only way to see CONNACK and SUBACK codes
+        self._keep_unreadable(self._client)
+        self._client.add_event_callback(self.canary.topic, self.canary)
+        TieClient(self._client).add_file_detection_callback(RawDetectionCallback(self._take))
+        self._client.connect()
+        self.connected = True
+
+    def missing_subscriptions(self) -> Sequence[str]:
+        """Topics that the broker has not granted on this connection."""
+        with self._lock:
+            return [topic for topic in (DETECTION_TOPIC, self.canary.topic) if topic not in self._granted]
+
+    def _send(self, event: Any) -> None:
+        self._client.send_event(event)
+
+    def _keep_unreadable(self, client: Any) -> None:
+        """dxlclient only logs a message whose envelope it cannot read; on a TIE topic its bytes are kept."""
+        handle = client._handle_message  # noqa: SLF001 - no public place sees the envelope
+
+        def handle_or_keep(channel: str, payload: bytes) -> None:
+            try:
+                handle(channel=channel, payload=payload)
+            except Exception as error:
+                if channel != DETECTION_TOPIC:
+                    raise
+                self.last_error.text = f"a message on {channel} has an unreadable envelope: {error}"[:500]
+                self._take(unreadable_message(channel, payload))
+
+        client._handle_message = handle_or_keep  # noqa: SLF001
+
+    def _watch_protocol(self, mqtt: Any) -> None:
+        on_connect, on_disconnect, on_subscribe = mqtt.on_connect, mqtt.on_disconnect, mqtt.on_subscribe
+        subscribe = mqtt.subscribe
+
+        def connected(client: Any, userdata: Any, flags: Any, code: int) -> None:
+            if code != 0:
+                self._on_lost(f"the broker refused the connection with code {code}")
+                return
+            on_connect(client, userdata, flags, code)
+
+        def disconnected(client: Any, userdata: Any, code: int) -> None:
+            self.connected = False
+            self._on_lost(f"the connection was lost (code {code})")
+            on_disconnect(client, userdata, code)
+
+        def asked(topic: str, *args: Any, **kwargs: Any) -> Any:
+            with self._lock:
+                result = subscribe(topic, *args, **kwargs)
+                self._asked[result[1]] = topic
+            return result
+
+        def answered(client: Any, userdata: Any, mid: int, granted: Sequence[int]) -> None:
+            with self._lock:
+                topic = self._asked.pop(mid, "")
+                if _SUBSCRIPTION_REFUSED in granted:
+                    self.refused = topic
+                else:
+                    self._granted.add(topic)
+            on_subscribe(client, userdata, mid, granted)
+
+        mqtt.on_connect, mqtt.on_disconnect, mqtt.on_subscribe = connected, disconnected, answered
+        mqtt.subscribe = asked

@@ -1,0 +1,144 @@
+"""A connection to the fabric for a verb that runs for a while: it is told what is wrong and ends, where a daemon mends.
+
+Owns: one dxlclient, from connect to destroy, both within a time limit. dxlclient by itself blocks for ever when no
+broker answers, prompts for passwords, and says why only in its log.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from dxlclient.client import DxlClient
+from dxlclient.client_config import DxlClientConfig
+from dxlclient.message import Event
+from dxltieclient import TieClient
+
+from tie_forwarder.config.fabric_file import FabricFile
+from tie_forwarder.errors import ForwarderError
+from tie_forwarder.events.message import Message
+from tie_forwarder.receiver.brokers import broker_addresses
+from tie_forwarder.receiver.callback import RawDetectionCallback
+from tie_forwarder.receiver.session import LastError
+
+_KEEP_ALIVE_SECONDS = 5
+_DESTROY_SECONDS = 10.0
+_REMEDY = "see whether the broker runs, and whether it trusts this certificate"
+
+
+class FabricConnection:
+    """A connected DXL client. `lost` is set once the connection is gone, and stays set: nothing reconnects."""
+
+    def __init__(self, *, client: Any, lost: threading.Event) -> None:
+        self.client = client
+        self.lost = lost
+
+    def publish(self, topic: str, payload: bytes) -> None:
+        """Queue one event for the fabric and return at once; ForwarderError when the connection is lost."""
+        if self.lost.is_set():
+            raise ForwarderError("the connection to the fabric was lost", remedy=f"{_REMEDY}, and start again")
+        event = Event(topic)
+        event.payload = payload
+        self.client.send_event(event)
+
+    def receive_detections(self, take: Callable[[Message], None]) -> None:
+        """Subscribe to the file detections; `take` gets each on a thread of dxlclient and must not block.
+
+        Returns once the broker has confirmed the subscription.
+        """
+        TieClient(self.client).add_file_detection_callback(RawDetectionCallback(take))
+
+
+@contextmanager
+def connected_client(dxl_config: Path, timeout_seconds: float = 10.0) -> Iterator[FabricConnection]:
+    """Connect within `timeout_seconds`, under a client id of its own, or raise ForwarderError with the remedy.
+
+    At the end everything that was published is flushed to the broker, unless that takes longer than ten seconds.
+    """
+    _refuse_faults(dxl_config)
+    deadline = time.monotonic() + timeout_seconds
+    _refuse_unreachable(dxl_config, deadline)
+    config = DxlClientConfig.create_dxl_config_from_file(str(dxl_config))
+    # The daemon may be connected with the same file: two clients of one id throw each other out without end.
+    config._client_id = f"{{{uuid.uuid4()}}}"  # noqa: SLF001 - dxlclient has no public way
+    config.keep_alive_interval = _KEEP_ALIVE_SECONDS
+    config.connect_retries = 0
+    config.reconnect_when_disconnected = False
+    last_error = LastError()
+    logger = logging.getLogger("dxlclient")
+    logger.addHandler(last_error)
+    try:
+        client, lost = _connect(config, dxl_config, deadline, last_error)
+        try:
+            yield FabricConnection(client=client, lost=lost)
+        finally:
+            _within(_DESTROY_SECONDS, client.destroy)
+    finally:
+        logger.removeHandler(last_error)
+
+
+def _refuse_faults(dxl_config: Path) -> None:
+    faults = FabricFile(file=dxl_config, place="").faults()
+    if faults:
+        raise ForwarderError("\n".join(str(fault) for fault in faults))
+
+
+def _refuse_unreachable(dxl_config: Path, deadline: float) -> None:
+    """A plain connect tells at once what dxlclient would tell late or never."""
+    complaints = []
+    for host, port in broker_addresses(dxl_config):
+        try:
+            socket.create_connection((host, port), timeout=max(deadline - time.monotonic(), 0.1)).close()
+        except OSError as error:
+            complaints.append(f"{host}:{port}: {error.strerror or error}")
+        else:
+            return
+    if complaints:
+        message = f"no broker of {dxl_config} can be reached: {'; '.join(complaints)}"
+        raise ForwarderError(message, remedy="see whether the fabric runs and can be reached from here")
+
+
+def _connect(
+    config: Any, dxl_config: Path, deadline: float, last_error: LastError
+) -> tuple[Any, threading.Event]:
+    client = DxlClient(config)
+    lost = threading.Event()
+    mqtt = client._client  # noqa: SLF001 - dxlclient tells nobody that its connection is gone
+    on_disconnect = mqtt.on_disconnect
+
+    def disconnected(*arguments: Any) -> None:
+        lost.set()
+        on_disconnect(*arguments)
+
+    mqtt.on_disconnect = disconnected
+    failures: list[Exception] = []
+
+    def connect() -> None:
+        try:
+            client.connect()
+        except Exception as error:  # noqa: BLE001 - a thread's edge; dxlclient raises what OpenSSL and the system do
+            failures.append(error)
+
+    finished = _within(deadline - time.monotonic(), connect)
+    if finished and not failures:
+        return client, lost
+    with suppress(Exception):
+        mqtt.disconnect()
+        mqtt.loop_stop(force=True)
+    reason = last_error.text or (str(failures[0]) if failures else "no answer in time")
+    raise ForwarderError(f"cannot connect with {dxl_config}: {reason}", remedy=_REMEDY)
+
+
+def _within(seconds: float, action: Callable[[], None]) -> bool:
+    """Run `action` on a daemon thread and wait for it; false when it goes on, and is left to itself."""
+    thread = threading.Thread(target=action, name="dxlclient", daemon=True)
+    thread.start()
+    thread.join(max(seconds, 0.0))
+    return not thread.is_alive()

@@ -1,0 +1,58 @@
+"""The dead letter: the bytes that are no event, or that Kafka refused, and headers that say why and whence."""
+
+from __future__ import annotations
+
+import hashlib
+
+from tie_forwarder import __version__
+from tie_forwarder.events.message import Message
+from tie_forwarder.events.reasons import Reason
+from tie_forwarder.records.record import Record
+from tie_forwarder.records.text import clean, rfc3339_milliseconds
+
+DESTINATION = "dead_letter"
+
+_VERSION = __version__.encode()
+
+
+def render_dead_letter(message: Message, *, event_id: str, reason: Reason, detail: str) -> Record:
+    """The dead letter of a message that is no valid event: its payload untouched. Never raises."""
+    headers = {
+        "reason": reason.value.encode(),
+        "detail": clean(detail),
+        "dxl_topic": clean(message.topic),
+        "ce_id": event_id.encode(),
+        "dxl_client": clean(message.source_client_id),
+        "received_at": rfc3339_milliseconds(message.received_at_ms),
+        "forwarder_version": _VERSION,
+    }
+    return Record(DESTINATION, event_id, None, message.payload, _present(headers), message.received_at_ms)
+
+
+def render_refused(record: Record, *, reason: Reason, detail: str, keep_bytes: int) -> Record:
+    """The dead letter of a record that cannot be published: its value cut to `keep_bytes`.
+
+    `original_size` and `sha256` describe the whole value. Of a dead letter that is refused in its turn the first reason
+    stays readable in `detail`, and size and digest stay those of the first value.
+    """
+    before = dict(record.headers)
+    if "reason" in before:
+        first = before["reason"].decode(errors="replace")
+        detail = f"{detail}; first: {first}: {before.get('detail', b'').decode(errors='replace')}"
+    headers = {
+        "reason": reason.value.encode(),
+        "detail": clean(detail),
+        "dxl_topic": before.get("ce_dxltopic") or before.get("dxl_topic"),
+        "ce_id": record.event_id.encode(),
+        "dxl_client": before.get("ce_dxlclient") or before.get("dxl_client"),
+        "received_at": rfc3339_milliseconds(record.received_at_ms),
+        "forwarder_version": _VERSION,
+        "original_size": before.get("original_size") or str(len(record.value)).encode(),
+        "sha256": before.get("sha256") or hashlib.sha256(record.value).hexdigest().encode(),
+    }
+    value = record.value[: max(0, keep_bytes)]
+    return Record(DESTINATION, record.event_id, None, value, _present(headers), record.received_at_ms)
+
+
+def _present(headers: dict[str, bytes | None]) -> tuple[tuple[str, bytes], ...]:
+    return tuple((name, value) for name, value in headers.items() if value)

@@ -1,0 +1,33 @@
+"""Text for headers: bounded and printable, whatever the fabric sent; times in RFC 3339."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from functools import lru_cache
+
+MAX_CHARACTERS = 256
+
+_YEAR_10000 = 253_402_300_800
+
+
+def clean(text: str) -> bytes:
+    """UTF-8 of at most `MAX_CHARACTERS` characters; each that is not printable becomes U+FFFD. Never raises."""
+    text = text[:MAX_CHARACTERS]
+    if not text.isprintable():
+        text = "".join(character if character.isprintable() else "\ufffd" for character in text)
+    return text.encode()
+
+
+@lru_cache(maxsize=4096)
+def rfc3339(seconds: int) -> bytes | None:
+    """This second since the epoch in UTC, or None where it is before 1970 or after 9999."""
+    if not 0 <= seconds < _YEAR_10000:
+        return None
+    return datetime.fromtimestamp(seconds, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+
+
+def rfc3339_milliseconds(milliseconds: int) -> bytes | None:
+    """The same with milliseconds."""
+    seconds, rest = divmod(milliseconds, 1000)
+    text = rfc3339(seconds)
+    return None if text is None else b"%b.%03dZ" % (text[:-1], rest)

@@ -1,0 +1,104 @@
+"""The SQLite file of the spool: its tables, its version and how a connection to it is made.
+
+A newer version is refused by name and never touched. `application_id` tells our file from a foreign one; both numbers
+stand in the first 100 bytes of the file (SQLite file format, section 1.3), so that they are read without opening it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from enum import Enum
+from pathlib import Path
+
+from tie_forwarder.errors import ForwarderError
+
+FILE_NAME = "spool.sqlite"
+VERSION = 1
+APPLICATION_ID = 0x54494546  # "TIEF"
+
+_MAGIC = b"SQLite format 3\x00"
+_HEADER_BYTES = 100
+_TABLES = """
+CREATE TABLE entry (
+    position INTEGER PRIMARY KEY AUTOINCREMENT,
+    destination TEXT NOT NULL,
+    event_id BLOB NOT NULL UNIQUE,
+    key BLOB,
+    value BLOB NOT NULL,
+    headers BLOB NOT NULL,
+    received_at_ms INTEGER NOT NULL,
+    detected_at INTEGER,
+    crc INTEGER NOT NULL
+) STRICT;
+"""
+_PAGES_BETWEEN_CHECKPOINTS = 2_000
+_CACHE_KIB = 8_192
+
+
+class FileState(Enum):
+    """What stands at the path of the spool's file, judged by its first bytes alone."""
+
+    ABSENT = "absent"
+    OURS = "ours"
+    FOREIGN = "foreign"
+
+
+def is_disk_trouble(error: sqlite3.DatabaseError) -> bool:
+    """Whether the disk, not the file's content, is at fault: full, refusing, gone, or read-only."""
+    text = str(error)
+    return any(sign in text for sign in ("full", "readonly", "unable to open", "locked", "disk I/O error", "too big"))
+
+
+def look_at(path: Path) -> FileState:
+    """Tells whose file stands at `path`. Raises ForwarderError for one that a newer version has written."""
+    try:
+        with path.open("rb") as file:
+            header = file.read(_HEADER_BYTES)
+    except FileNotFoundError:
+        return FileState.ABSENT
+    if not header:
+        return FileState.ABSENT
+    if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
+        return FileState.FOREIGN
+    version = int.from_bytes(header[60:64], "big")
+    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
+        return FileState.FOREIGN
+    if version > VERSION:
+        raise ForwarderError(
+            f"the spool {path} has format version {version}, and this tie-forwarder knows versions up to {VERSION}",
+            remedy="install the tie-forwarder that wrote it, or move the directory away",
+        )
+    return FileState.OURS
+
+
+def create(path: Path) -> None:
+    """Makes an empty spool. The version stands in the main file before anything goes to the write-ahead log."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    try:
+        connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+        connection.execute("PRAGMA journal_mode=DELETE")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.executescript(
+            f"BEGIN; PRAGMA application_id={APPLICATION_ID}; PRAGMA user_version={VERSION}; {_TABLES} COMMIT;"
+        )
+    finally:
+        connection.close()
+    path.chmod(0o640)
+
+
+def connect_writer(path: Path) -> sqlite3.Connection:
+    """The one writing connection. May be used on any one thread at a time. Raises sqlite3.DatabaseError."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=FULL")
+    connection.execute(f"PRAGMA wal_autocheckpoint={_PAGES_BETWEEN_CHECKPOINTS}")
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    return connection
+
+
+def connect_reader(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write, beside the writer's. Raises sqlite3.DatabaseError."""
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    connection.execute("PRAGMA query_only=1")
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB // 4}")
+    return connection

@@ -1,0 +1,41 @@
+"""The lock on the spool's directory: one daemon per directory, and the second one says who holds it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from tie_forwarder.errors import ForwarderError
+
+FILE_NAME = "lock"
+
+
+class DirectoryLock:
+    """An advisory lock that the kernel releases when its holder dies, however it dies."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / FILE_NAME
+        self._descriptor: int | None = None
+
+    def acquire(self) -> None:
+        """Takes the lock without waiting. Raises ForwarderError, naming the holder, when another process has it."""
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 64).decode(errors="replace").strip() or "unknown"
+            os.close(descriptor)
+            raise ForwarderError(
+                f"the spool directory {self._path.parent} is in use by process {holder}",
+                remedy="stop that process, or give this one a spool.directory of its own",
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Releases the lock; the file stays, since removing it would race with the next holder."""
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+            self._descriptor = None

@@ -1,0 +1,61 @@
+"""Reading the spool in order, beside its writer: what the publisher process does with the file."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import NamedTuple
+
+from tie_forwarder.spool import database
+from tie_forwarder.spool.row import COLUMNS, CorruptRow, Row, unpack
+
+_PAGE_BYTES = 8 * 1024 * 1024
+
+
+class Page(NamedTuple):
+    """Some rows in order of position, and the positions between them whose rows are damaged."""
+
+    rows: list[Row]
+    corrupt: list[int]
+    last_position: int
+    """Where the next read goes on; equal to the `after` of this read when nothing was there."""
+
+
+class Reader:
+    """Reads rows in short transactions, so that the writer's checkpoints are never held up. One thread at a time."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / database.FILE_NAME
+        self._connection: sqlite3.Connection | None = None
+
+    def open(self) -> None:
+        """Opens the file. Raises sqlite3.DatabaseError when it is not there or not readable."""
+        self._connection = database.connect_reader(self._path)
+
+    def close(self) -> None:
+        """Closes the file; it can be opened again."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def read(self, *, after: int, through: int, limit: int) -> Page:
+        """At most `limit` rows with after < position <= through, fewer when they are large. Blocks for the disk."""
+        assert self._connection is not None, "open() comes before read()"
+        cursor = self._connection.execute(
+            f"SELECT {COLUMNS} FROM entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",  # noqa: S608
+            (after, through, limit),
+        )
+        rows: list[Row] = []
+        corrupt: list[int] = []
+        position, size = after, 0
+        for raw in cursor:
+            position = raw[0]
+            size += len(raw[4])
+            try:
+                rows.append(unpack(raw))
+            except CorruptRow:
+                corrupt.append(position)
+            if size > _PAGE_BYTES:
+                break
+        cursor.close()
+        return Page(rows, corrupt, position)

@@ -1,0 +1,134 @@
+"""Keeping the accounts of the flow: every event that comes, goes or is lost, in the ledger and in the metrics."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from tie_forwarder.events.message import Message
+from tie_forwarder.intake import Accepted
+from tie_forwarder.metrics import UNKNOWN_KIND, Metrics
+from tie_forwarder.spool import Changes, Outcome, Settled
+from tie_forwarder.supervisor.ledger import Ledger
+from tie_forwarder.supervisor.window import Arrival
+
+
+class Accounts:
+    """Counts. Belongs to the flow's thread; `snapshot`, `last_drop_at` and `totals` may be read by any."""
+
+    def __init__(self, *, metrics: Metrics, topics: Mapping[str, str], now: Callable[[], float] = time.time) -> None:
+        self._metrics = metrics
+        self._topics = topics
+        self._now = now
+        self._ledger = Ledger()
+        self._arrived = 0
+        self._receiver_counts = (0, 0)
+        self._taken_from_receiver = 0
+        self.snapshot = self._ledger.snapshot(0)
+        """The ledger as of the last commit."""
+        self.last_drop_at: float | None = None
+        """When an event was last lost, in seconds since the epoch."""
+        self.last_drop_reason = ""
+
+    def on_start(self, in_spool: int) -> None:
+        """The spool has been opened."""
+        self._ledger.in_spool_at_start = in_spool
+        self.snapshot = self._ledger.snapshot(in_spool)
+
+    def on_receiver_started(self) -> None:
+        """A new receiver counts from 0; what the old one had taken and not handed over is lost with it."""
+        received, dropped = self._receiver_counts
+        self._lose("receiver_lost", received - dropped - self._taken_from_receiver)
+        self._receiver_counts = (0, 0)
+        self._taken_from_receiver = 0
+
+    def on_receiver_status(self, status: Mapping[str, Any]) -> None:
+        """The receiver tells its own counts, of which only the drops are news here."""
+        dropped_before = self._receiver_counts[1]
+        self._receiver_counts = (status["received"], status["dropped"])
+        self._lose("receiver_queue_full", status["dropped"] - dropped_before)
+        for seconds in status["canary_round_trips"]:
+            self._metrics.canary.observe(seconds)
+
+    def on_messages(self, messages: Sequence[Message]) -> None:
+        """Messages have been taken over from the receiver."""
+        self._taken_from_receiver += len(messages)
+        if messages:
+            self._metrics.dxl_last_event.set(messages[-1].received_at_ms / 1000)
+
+    def on_accepted(self, accepted: Accepted) -> None:
+        """Intake has judged a message."""
+        self._arrived += 1
+        self._metrics.received.labels(accepted.kind).inc()
+        self._metrics.record_bytes.observe(len(accepted.record.value))
+        if accepted.unknown_fields:
+            self._metrics.unknown_fields.inc(accepted.unknown_fields)
+        if accepted.reason is not None:
+            self._metrics.dead_lettered.labels(accepted.reason).inc()
+
+    def on_known(self, arrival: Arrival) -> None:
+        """An event has arrived that Kafka has already."""
+        self._ledger.received += 1
+        if arrival is Arrival.DUPLICATE:
+            self._ledger.duplicate += 1
+            self._metrics.duplicate.inc()
+        else:
+            self._ledger.settled += 1
+            self._metrics.settled.inc()
+
+    def on_batch_published(self, seconds: float) -> None:
+        """Kafka has answered for a batch."""
+        self._metrics.publish_duration.observe(seconds)
+
+    def on_publish_error(self, error_class: str, code: str) -> None:
+        """Kafka, or kafka-python, has failed."""
+        self._metrics.publish_errors.labels(error_class, code).inc()
+
+    def on_commit(self, changes: Changes, outcome: Outcome, seconds: float, in_spool: int) -> None:
+        """A turn's changes are on the disk."""
+        ledger = self._ledger
+        self._metrics.spool_commit.observe(seconds)
+        ledger.received += len(changes.incoming)
+        ledger.duplicate += outcome.duplicates
+        self._metrics.duplicate.inc(outcome.duplicates)
+        for reason, count in outcome.dropped.items():
+            self._drop(reason, count)
+        if outcome.replaced:
+            for _, letter in changes.replaced:
+                self._metrics.dead_lettered.labels(dict(letter.headers)["reason"].decode()).inc()
+        self._on_published(outcome.published)
+        ledger.settled += len(outcome.seen)
+        self._metrics.settled.inc(len(outcome.seen))
+        self.snapshot = ledger.snapshot(in_spool)
+        self._metrics.ledger_imbalance.set(self.snapshot["imbalance"])
+
+    def on_idle(self, in_spool: int) -> None:
+        """Brings the snapshot up to date where nothing was committed."""
+        self.snapshot = self._ledger.snapshot(in_spool)
+
+    def _on_published(self, published: Sequence[Settled]) -> None:
+        self._ledger.published += len(published)
+        now = self._now()
+        for destination, count in Counter(settled.destination for settled in published).items():
+            self._metrics.published.labels(self._topics[destination]).inc(count)
+        for settled in published:
+            self._metrics.end_to_end.observe(max(0.0, now - settled.received_at_ms / 1000))
+            if settled.detected_at is not None:
+                self._metrics.detection_delay.observe(max(0.0, now - settled.detected_at))
+
+    def _lose(self, reason: str, count: int) -> None:
+        """Events that were received and never came to intake."""
+        if count > 0:
+            self._ledger.received += count
+            self._metrics.received.labels(UNKNOWN_KIND).inc(count)
+            self._drop(reason, count)
+
+    def _drop(self, reason: str, count: int) -> None:
+        self._ledger.dropped += count
+        self._metrics.dropped.labels(reason).inc(count)
+        if reason == "corrupt":
+            self._metrics.spool_corrupt.inc(count)
+        self.last_drop_at = self._now()
+        self.last_drop_reason = reason

@@ -1,0 +1,247 @@
+"""The flow: one thread that reads both children, and is the only one that changes the spool.
+
+One thread, so that "has Kafka this event already?" and "put it into the spool" are one step. Each turn reads what is
+there, lets intake decode it, and commits at most once per commit interval; that commit is the accept point.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import threading
+import time
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any
+
+from tie_forwarder.children.child import Child
+from tie_forwarder.children.frames import Kind, decode_messages
+from tie_forwarder.intake import Intake
+from tie_forwarder.spool import Changes, CorruptRow, Incoming, Outcome, Spool, pack_id
+from tie_forwarder.supervisor.accounts import Accounts
+from tie_forwarder.supervisor.publisher_watch import PublisherWatch
+from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
+from tie_forwarder.supervisor.refusals import dead_letter_of
+from tie_forwarder.supervisor.source import Source
+from tie_forwarder.supervisor.window import Arrival, Window
+
+_GRANTED_POSITIONS = 6_000
+_IDLE_SECONDS = 0.5
+_RETRY_SECONDS = 1.0
+
+
+class Flow:
+    """Reads, accepts, settles. `run` is the thread; `attach_*`, `stop` and the properties are for the main thread."""
+
+    def __init__(
+        self,
+        *,
+        spool: Spool,
+        intake: Intake,
+        window: Window,
+        accounts: Accounts,
+        receiver: ReceiverWatch,
+        publisher: PublisherWatch,
+        commit_interval_seconds: float,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._spool = spool
+        self._intake = intake
+        self._window = window
+        self._accounts = accounts
+        self._receiver = receiver
+        self._publisher = publisher
+        self._commit_interval = commit_interval_seconds
+        self._monotonic = monotonic
+        self._selector = selectors.DefaultSelector()
+        self._wake_read, self._wake_write = os.pipe()
+        os.set_blocking(self._wake_read, False)
+        os.set_blocking(self._wake_write, False)
+        self._attached: SimpleQueue[Source] = SimpleQueue()
+        self._stop = threading.Event()
+        self._incoming: list[Incoming] = []
+        self._published: list[tuple[int, int]] = []
+        self._refused: dict[int, tuple[str, str]] = {}
+        self._corrupt: list[int] = []
+        self._committed_at = 0.0
+        self._publishing_child: Child | None = None
+        self._granted = 0
+        self.ticked_at = monotonic()
+        """When the last turn ended, by the monotonic clock: the thread's progress."""
+        self.disk_error = ""
+        """What the disk said at the last commit; empty when all was written."""
+
+    def attach_receiver(self, child: Child) -> Source:
+        """From now on this child's messages are read."""
+        return self._attach(Source(child=child, on_frame=self._on_receiver_frame))
+
+    def attach_publisher(self, child: Child) -> Source:
+        """From now on this child gets the grants, and its reports are read."""
+        return self._attach(Source(child=child, on_frame=self._on_publisher_frame))
+
+    @property
+    def stopped(self) -> bool:
+        """Whether the thread was told to end."""
+        return self._stop.is_set()
+
+    def stop(self) -> None:
+        """Lets the thread end after a last commit."""
+        self._stop.set()
+        self._wake()
+
+    def run(self) -> None:
+        """The thread's body."""
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
+        while not self._stop.is_set():
+            self.run_once()
+        self._commit()
+        self._selector.close()
+
+    def run_once(self) -> None:
+        """One turn: waits for something to read or to commit, reads it, and commits when that is due."""
+        for key, _ in self._selector.select(self._patience()):
+            if key.data is None:
+                self._take_attached()
+            else:
+                self._read(key.data)
+        if self._pending and self._monotonic() - self._committed_at >= self._commit_interval:
+            self._commit()
+        elif not self._pending:
+            self._spool.trim()
+            self._accounts.on_idle(self._spool.events)
+        self._grant()
+        self.ticked_at = self._monotonic()
+
+    @property
+    def _pending(self) -> bool:
+        return bool(self._incoming or self._published or self._refused or self._corrupt)
+
+    def _patience(self) -> float:
+        if not self._pending:
+            return _IDLE_SECONDS
+        return max(0.0, self._committed_at + self._commit_interval - self._monotonic())
+
+    def _attach(self, source: Source) -> Source:
+        self._attached.put(source)
+        self._wake()
+        return source
+
+    def _wake(self) -> None:
+        try:
+            os.write(self._wake_write, b"\0")
+        except BlockingIOError:
+            return  # a full pipe wakes as well
+
+    def _take_attached(self) -> None:
+        try:
+            os.read(self._wake_read, 4096)
+        except BlockingIOError:
+            return
+        while True:
+            try:
+                source = self._attached.get_nowait()
+            except Empty:
+                return
+            self._selector.register(source.child.output, selectors.EVENT_READ, source)
+            if source.child.name == "publisher":
+                self._publishing_child = source.child
+                self._granted = 0
+
+    def _read(self, source: Source) -> None:
+        source.read()
+        if source.ended.is_set():
+            self._selector.unregister(source.child.output)
+            if source.child is self._publishing_child:
+                self._publishing_child = None
+
+    def _on_receiver_frame(self, kind: Kind, body: bytes) -> None:
+        if kind is Kind.STATUS:
+            status = json.loads(body)
+            self._accounts.on_receiver_status(status)
+            self._receiver.on_status(status)
+            return
+        messages = decode_messages(body)
+        self._accounts.on_messages(messages)
+        for message in messages:
+            accepted = self._intake.accept(message)
+            self._accounts.on_accepted(accepted)
+            arrival = self._window.arrive(pack_id(accepted.record.event_id))
+            if arrival is Arrival.NEW:
+                self._incoming.append(Incoming(accepted.record, accepted.detection_time))
+            else:
+                self._accounts.on_known(arrival)
+
+    def _on_publisher_frame(self, kind: Kind, body: bytes) -> None:
+        report: dict[str, Any] = json.loads(body)
+        if kind is Kind.STATUS:
+            self._publisher.on_status(report)
+            return
+        if "published" in report:
+            self._published += [(first, last) for first, last in report["published"]]
+            self._publisher.on_published()
+            self._accounts.on_batch_published(report["seconds"])
+        if "refused" in report:
+            refused = report["refused"]
+            self._refused[refused["position"]] = (refused["code"], refused["detail"])
+            self._accounts.on_publish_error("poison", refused["code"])
+        if "corrupt" in report:
+            self._corrupt += report["corrupt"]
+        if "error" in report:
+            self._publisher.on_error(report["error"])
+            self._accounts.on_publish_error(report["error"]["class"], report["error"]["code"])
+
+    def _commit(self) -> None:
+        if not self._pending:
+            return
+        changes = self._changes()
+        started = self._monotonic()
+        outcome = self._spool.apply(changes)
+        self._committed_at = self._monotonic()
+        self.disk_error = outcome.error
+        self._accounts.on_commit(changes, outcome, self._committed_at - started, self._spool.events)
+        self._remember(outcome)
+        self._incoming = []
+        if outcome.removals_pending:
+            self._committed_at += _RETRY_SECONDS
+            return
+        self._published = []
+        self._refused = {}
+        self._corrupt = []
+
+    def _changes(self) -> Changes:
+        replaced = []
+        set_aside = [(position, "corrupt") for position in self._corrupt]
+        for position, (code, detail) in self._refused.items():
+            try:
+                row = self._spool.fetch(position)
+            except CorruptRow:
+                set_aside.append((position, "corrupt"))
+                continue
+            if row is not None:
+                letter = dead_letter_of(row.record, code=code, detail=detail)
+                if letter is None:
+                    set_aside.append((position, "refused"))
+                else:
+                    replaced.append((position, letter))
+        return Changes(
+            incoming=self._incoming,
+            published=self._published,
+            replaced=replaced,
+            set_aside=set_aside,
+            keep_through=self._granted,
+        )
+
+    def _remember(self, outcome: Outcome) -> None:
+        self._window.remember((settled.event_id for settled in outcome.published), arrived=True)
+
+    def _grant(self) -> None:
+        """Lets the publisher read on: a bounded number of positions, which a full spool then leaves alone."""
+        if self._publishing_child is None:
+            return
+        first = self._spool.first_position
+        through = self._spool.last_position
+        if first is not None:
+            through = min(through, first + _GRANTED_POSITIONS - 1)
+        if through > self._granted and self._publishing_child.say({"verb": "grant", "through": through}):
+            self._granted = through

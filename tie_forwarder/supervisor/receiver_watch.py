@@ -1,0 +1,107 @@
+"""What the supervisor knows of the receiver, and when it has to go. Pure: statuses in, verdicts out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+_FIRST_HEARTBEAT_SECONDS = 15.0
+_HEARTBEAT_SECONDS = 6.0
+_CONNECTING_SECONDS = 20.0
+_SUBSCRIBING_SECONDS = 12.0
+
+
+class Replacement(NamedTuple):
+    """Why a child has to be replaced: `reason` is a metric's label, `text` is for people."""
+
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True)
+class ReceiverStatus:
+    """The receiver's last status frame."""
+
+    phase: str = "starting"
+    connected: bool = False
+    missing_subscriptions: tuple[str, ...] = ()
+    refused_subscription: str = ""
+    canary_answered_seconds_ago: float | None = None
+    queue: int = 0
+    received: int = 0
+    dropped: int = 0
+    trouble: str = ""
+    lost: str = ""
+
+    @classmethod
+    def of(cls, body: dict[str, Any]) -> ReceiverStatus:
+        """From a frame's body; fields that this version does not know are left out."""
+        fields = {name: body[name] for name in cls.__dataclass_fields__ if name in body}
+        fields["missing_subscriptions"] = tuple(fields.get("missing_subscriptions", ()))
+        return cls(**fields)
+
+
+class ReceiverWatch:
+    """Judges one receiver process after the other. One thread writes, any may read `status` and `ready`."""
+
+    def __init__(self, *, canary_timeout_seconds: float, monotonic: Callable[[], float]) -> None:
+        self._canary_timeout = canary_timeout_seconds
+        self._monotonic = monotonic
+        self.status = ReceiverStatus()
+        self.started()
+
+    def started(self) -> None:
+        """A new process starts now."""
+        self.status = ReceiverStatus(trouble=self.status.trouble or self.status.lost)
+        self._status_at: float | None = None
+        self._started_at = self._phase_at = self._monotonic()
+
+    def on_status(self, body: dict[str, Any]) -> None:
+        """A status frame has come."""
+        before, self.status = self.status, ReceiverStatus.of(body)
+        self._status_at = self._monotonic()
+        if self.status.phase != before.phase:
+            self._phase_at = self._status_at
+
+    @property
+    def ready(self) -> bool:
+        """Whether detections can be received now, as far as the canary shows."""
+        ago = self.status.canary_answered_seconds_ago
+        return (
+            self.status.phase == "receiving"
+            and self.status.connected
+            and not self.status.missing_subscriptions
+            and ago is not None
+            and ago <= self._canary_timeout
+            and self._status_at is not None
+            and self._monotonic() - self._status_at <= _HEARTBEAT_SECONDS
+        )
+
+    def reason_to_replace(self) -> Replacement | None:
+        """Why the living process must be replaced; None while it may go on."""
+        now = self._monotonic()
+        if self._status_at is None:
+            late = now - self._started_at > _FIRST_HEARTBEAT_SECONDS
+            return Replacement("heartbeat_late", "it gave no sign of life after its start") if late else None
+        if now - self._status_at > _HEARTBEAT_SECONDS:
+            return Replacement("heartbeat_late", f"no sign of life for {now - self._status_at:.0f} s")
+        in_phase = now - self._phase_at
+        if self.status.phase == "connecting" and in_phase > _CONNECTING_SECONDS:
+            return Replacement("canary_late", f"connecting has not ended for {in_phase:.0f} s")
+        if self.status.phase == "receiving":
+            return self._deaf(in_phase)
+        return None
+
+    def _deaf(self, in_phase: float) -> Replacement | None:
+        status = self.status
+        if status.refused_subscription:
+            return Replacement("subscription", f"the broker refuses the subscription to {status.refused_subscription}")
+        if status.missing_subscriptions and in_phase > _SUBSCRIBING_SECONDS:
+            missing = ", ".join(status.missing_subscriptions)
+            return Replacement("subscription", f"the broker has not granted {missing}")
+        ago = status.canary_answered_seconds_ago
+        silent = in_phase if ago is None else ago
+        if silent > self._canary_timeout:
+            return Replacement("canary_late", f"the canary has not come back for {silent:.0f} s")
+        return None

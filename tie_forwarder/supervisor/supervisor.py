@@ -1,0 +1,314 @@
+"""The composition root and the life of the daemon: startup, main loop, shutdown.
+
+Started from downstream to upstream (spool, flow, HTTP, publisher, receiver) and stopped from upstream to downstream, so
+that what has been received can still leave. Children are started on the main thread, whose end is theirs.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from contextlib import suppress
+
+import structlog
+from prometheus_client import CollectorRegistry
+
+from tie_forwarder import __version__
+from tie_forwarder.backoff import Backoff
+from tie_forwarder.config import Config
+from tie_forwarder.health import Assessment, Facts, Health
+from tie_forwarder.http.application import Application
+from tie_forwarder.http.board import Board, Notice
+from tie_forwarder.http.server import Server
+from tie_forwarder.intake import Intake
+from tie_forwarder.metrics import Metrics
+from tie_forwarder.spool import Spool
+from tie_forwarder.supervisor.accounts import Accounts
+from tie_forwarder.supervisor.blueprint import publisher_configuration, receiver_configuration
+from tie_forwarder.supervisor.certificates import Certificates
+from tie_forwarder.supervisor.flow import Flow
+from tie_forwarder.supervisor.guard import Guard, Restart
+from tie_forwarder.supervisor.notify import Notifier
+from tie_forwarder.supervisor.publisher_watch import PublisherWatch
+from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
+from tie_forwarder.supervisor.reload import Reload
+from tie_forwarder.supervisor.report import status_report
+from tie_forwarder.supervisor.signals import Wishes
+from tie_forwarder.supervisor.window import Window
+
+STALLED_EXIT_CODE = 70
+
+_TURN_SECONDS = 0.2
+_STALLED_SECONDS = 30.0
+_RECEIVER_FLUSH_SECONDS = 3.0
+_PUBLISHER_CLOSE_SECONDS = 3.0
+_STARTING_SECONDS = 15.0
+
+
+class Supervisor:
+    """The daemon. `run` is its life; everything here belongs to the main thread."""
+
+    def __init__(self, config: Config, *, reload: Reload) -> None:
+        self._config = config
+        self._reload = reload
+        self._log = structlog.stdlib.get_logger()
+        self._started_at = time.time()
+        topics = config.kafka.topics.by_destination()
+        kinds = (*config.dxl.events, "dead_letter")
+        self._metrics = Metrics(
+            CollectorRegistry(), kinds=config.dxl.events, topics=[topics[destination] for destination in kinds]
+        )
+        self._spool = Spool(
+            directory=config.spool.directory,
+            max_bytes=config.spool.max_bytes,
+            drop_oldest=config.spool.when_full == "drop_oldest",
+        )
+        self._accounts = Accounts(metrics=self._metrics, topics=topics)
+        self._receiver = ReceiverWatch(
+            canary_timeout_seconds=config.dxl.canary_timeout_seconds, monotonic=time.monotonic
+        )
+        self._publisher = PublisherWatch(monotonic=time.monotonic)
+        self._flow = Flow(
+            spool=self._spool,
+            intake=Intake(fabric=config.dxl.fabric, key_by=config.kafka.key, kinds=config.dxl.events),
+            window=Window(seconds=config.group.window_seconds),
+            accounts=self._accounts,
+            receiver=self._receiver,
+            publisher=self._publisher,
+            commit_interval_seconds=config.spool.commit_interval_ms / 1000,
+        )
+        self._flow_thread = threading.Thread(target=self._flow.run, name="flow", daemon=True)
+        self._receiver_guard = Guard(
+            name="receiver",
+            watch=self._receiver,
+            attach=self._flow.attach_receiver,
+            configuration=lambda: receiver_configuration(self._config),
+            backoff=Backoff(first_seconds=0.2, most_seconds=5.0),
+            on_started=self._on_receiver_started,
+            exit_reason=self._why_receiver_ended,
+        )
+        self._publisher_guard = Guard(
+            name="publisher",
+            watch=self._publisher,
+            attach=self._flow.attach_publisher,
+            configuration=lambda: publisher_configuration(self._config),
+            backoff=Backoff(first_seconds=0.1, most_seconds=5.0),
+            on_started=lambda reason: self._metrics.publisher_restarts.labels(reason).inc(),
+            exit_reason=self._why_publisher_ended,
+        )
+        self._board = Board()
+        self._server: Server | None = None
+        if config.http.address is not None:
+            application = Application(board=self._board, registry=self._metrics.registry)
+            self._server = Server(application=application, address=config.http.address)
+        self._health = Health(now=time.time)
+        self._certificates = Certificates(monotonic=time.monotonic)
+        self._notifier = Notifier()
+        self._wishes = Wishes()
+        self._ticked_at = time.monotonic()
+        self._published_before = 0
+        self._was_ready = False
+
+    @property
+    def wishes(self) -> Wishes:
+        """Where signals leave what they ask for."""
+        return self._wishes
+
+    def run(self) -> int:
+        """The daemon's life; returns the exit code. Raises ForwarderError when it cannot start."""
+        self._startup()
+        self._main_loop()
+        return self._shutdown()
+
+    def _startup(self) -> None:
+        found = self._spool.open()
+        if found.set_aside is not None:
+            self._metrics.spool_corrupt.inc(found.events_lost)
+            self._log.error(
+                "spool.damaged", reason=found.reason, set_aside=str(found.set_aside), events_kept=found.events_kept,
+                events_unreadable=found.events_lost,
+            )  # fmt: skip
+        self._accounts.on_start(self._spool.events)
+        self._flow_thread.start()
+        threading.Thread(target=self._end_when_stalled, name="stall-watch", daemon=True).start()
+        if self._server is not None:
+            self._server.start()
+        config = self._config
+        self._log.info(
+            "forwarder.started", version=__version__, config=str(config.file), fabric=config.dxl.fabric,
+            kafka=list(config.kafka.bootstrap_servers), topic=config.kafka.topics.detection,
+            delivery=config.kafka.delivery, member=config.group.member, in_spool=self._spool.events,
+            http=config.http.listen if self._server is None else f"{config.http.address.host}:{self._server.port}",  # type: ignore[union-attr]
+        )  # fmt: skip
+
+    def _main_loop(self) -> None:
+        while not self._wishes.stop:
+            self._run_once()
+            self._wishes.wake.wait(_TURN_SECONDS)
+            self._wishes.wake.clear()
+
+    def _run_once(self) -> None:
+        if self._wishes.reload:
+            self._wishes.reload = False
+            self._take_new_configuration()
+        self._publisher_guard.tick()
+        self._receiver_guard.tick()
+        self._encourage()
+        self._observe()
+        self._ticked_at = time.monotonic()
+
+    def _shutdown(self) -> int:
+        deadline = time.monotonic() + self._config.shutdown.drain_seconds
+        self._notifier.stopping()
+        self._log.info("forwarder.stopping", drain_seconds=self._config.shutdown.drain_seconds)
+        self._receiver_guard.ask_to_stop()
+        self._receiver_guard.finish(0.0 if self._wishes.stop_now else _RECEIVER_FLUSH_SECONDS)
+        while self._spool.events and time.monotonic() < deadline and not self._wishes.stop_now:
+            self._publisher_guard.tick()
+            self._observe()
+            self._ticked_at = time.monotonic()
+            self._wishes.wake.wait(_TURN_SECONDS / 4)
+            self._wishes.wake.clear()
+        self._publisher_guard.ask_to_stop()
+        self._publisher_guard.finish(0.0 if self._wishes.stop_now else _PUBLISHER_CLOSE_SECONDS)
+        self._flow.stop()
+        self._flow_thread.join(_STALLED_SECONDS)
+        if self._server is not None:
+            self._server.stop()
+        self._accounts.on_idle(self._spool.events)
+        self._spool.close()
+        self._log.info("forwarder.stopped", **self._accounts.snapshot)
+        return 0
+
+    def _encourage(self) -> None:
+        """A child that does its work begins with a short delay again when it fails next."""
+        if self._receiver.ready:
+            self._receiver_guard.prosper()
+        published = self._accounts.snapshot["published"]
+        if published != self._published_before or (self._publisher.connected and self._publisher.trouble is None):
+            self._published_before = published
+            self._publisher_guard.prosper()
+
+    def _observe(self) -> None:
+        """Writes down how things are, for HTTP, the metrics and the service manager."""
+        now = time.time()
+        assessment = self._assess(now)
+        ready = self._receiver.ready and not self._flow.disk_error
+        live = self._live()
+        certificates = self._certificates.current(self._config)
+        status = status_report(
+            config=self._config, assessment=assessment, started_at=self._started_at, now=now,
+            receiver=self._receiver, receiver_guard=self._receiver_guard, publisher=self._publisher,
+            publisher_guard=self._publisher_guard, spool=self._spool, ledger=self._accounts.snapshot,
+            certificates=certificates,
+        )  # fmt: skip
+        why = "" if ready else _first_detail(assessment)
+        self._board.notice = Notice(live=live, ready=ready, why_not_ready=why, status=status)
+        self._export(assessment)
+        for certificate in certificates:
+            self._metrics.certificate_expiry.labels(certificate.role).set(certificate.ends_at)
+        self._tell_service_manager(assessment, ready=ready, live=live)
+        if ready != self._was_ready:
+            self._was_ready = ready
+            self._log.info("forwarder.ready" if ready else "forwarder.not_ready", why=why)
+
+    def _assess(self, now: float) -> Assessment:
+        before = self._health.state
+        oldest = self._spool.oldest_received_at_ms
+        status = self._receiver.status
+        assessment = self._health.assess(
+            Facts(
+                now=now,
+                starting=now - self._started_at < _STARTING_SECONDS and not self._was_ready,
+                receiver_ready=self._receiver.ready,
+                receiver_phase=status.phase,
+                receiver_trouble=status.trouble,
+                subscription_refused=status.refused_subscription,
+                publisher_connected=self._publisher.connected,
+                publisher_waiting_seconds=self._publisher.waiting_seconds,
+                publisher_trouble=self._publisher.trouble,
+                spool_events=self._spool.events,
+                spool_oldest_at=None if oldest is None else oldest / 1000,
+                disk_error=self._flow.disk_error,
+                last_drop_at=self._accounts.last_drop_at,
+                last_drop_reason=self._accounts.last_drop_reason,
+                ledger_imbalance=self._accounts.snapshot["imbalance"],
+                role="publishing",
+            )
+        )
+        if (assessment.state, assessment.reason) != before:
+            level = self._log.info if assessment.state in ("ok", "standby") else self._log.warning
+            level(
+                "state.changed", state=assessment.state, reason=assessment.reason, detail=_first_detail(assessment),
+                remedy=assessment.remedy,
+            )  # fmt: skip
+        return assessment
+
+    def _export(self, assessment: Assessment) -> None:
+        metrics = self._metrics
+        oldest = self._spool.oldest_received_at_ms
+        metrics.spool_events.set(self._spool.events)
+        metrics.spool_bytes.set(self._spool.bytes)
+        metrics.spool_limit_bytes.set(self._spool.max_bytes)
+        metrics.spool_oldest.set(0 if oldest is None else oldest / 1000)
+        metrics.kafka_connected.set(self._publisher.connected)
+        metrics.dxl_connected.set(self._receiver.ready)
+        metrics.receiver_queue.set(self._receiver.status.queue)
+        metrics.set_state(assessment.state)
+        metrics.set_role("publishing")
+
+    def _tell_service_manager(self, assessment: Assessment, *, ready: bool, live: bool) -> None:
+        if ready:
+            self._notifier.ready()
+        if live:
+            self._notifier.alive()
+        detail = _first_detail(assessment)
+        text = assessment.state + (f": {assessment.reason}: {detail}" if assessment.problems else "")
+        self._notifier.status(text.replace("\n", " ")[:400])
+
+    def _live(self) -> bool:
+        return time.monotonic() - self._flow.ticked_at < _STALLED_SECONDS / 3 and self._flow_thread.is_alive()
+
+    def _end_when_stalled(self) -> None:
+        """A part of this process that stands still cannot be mended from inside: the service manager takes over."""
+        while True:
+            time.sleep(1.0)
+            now = time.monotonic()
+            stalled = [
+                name
+                for name, ticked_at in (("flow", self._flow.ticked_at), ("main", self._ticked_at))
+                if now - ticked_at > _STALLED_SECONDS
+            ]
+            if not self._flow_thread.is_alive() and not self._flow.stopped:
+                stalled.append("flow")
+            if stalled:
+                with suppress(Exception):
+                    self._log.error("forwarder.stalled", loops=stalled, seconds=_STALLED_SECONDS)
+                os._exit(STALLED_EXIT_CODE)
+
+    def _on_receiver_started(self, reason: str) -> None:
+        self._metrics.receiver_restarts.labels(reason).inc()
+
+    def _why_receiver_ended(self) -> Restart | None:
+        lost = self._receiver.status.lost
+        return Restart("connection_lost", lost) if lost else None
+
+    def _why_publisher_ended(self) -> Restart | None:
+        trouble = self._publisher.trouble
+        return None if trouble is None else Restart("error", f"{trouble.code}: {trouble.detail}")
+
+    def _take_new_configuration(self) -> None:
+        self._notifier.reloading()
+        change = self._reload.again(self._config)
+        if change is not None:
+            self._config = change.config
+            if change.receiver:
+                self._receiver_guard.replace("reload", "its configuration has changed")
+            if change.publisher:
+                self._publisher_guard.replace("reload", "its configuration has changed")
+        self._notifier.ready_again()
+
+
+def _first_detail(assessment: Assessment) -> str:
+    return assessment.problems[0].detail if assessment.problems else ""
