@@ -27,6 +27,16 @@ from tests.harness.topics import Topics
 from tie_forwarder.demo.certificates import Authority
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests by the servers that they ask for."""
+    for item in items:
+        asked = set(getattr(item, "fixturenames", ()))
+        if asked & {"kafka", "make_kafka"}:
+            item.add_marker("kafka")
+        if asked & {"mosquitto", "fabric"}:
+            item.add_marker("fabric")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_process_left() -> Iterator[None]:
     # The first of the session's fixtures, so the last to end.

@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.publisher.causes import Causes
@@ -56,11 +56,16 @@ def wait_until_answering(connection: Mapping[str, Any], *, timeout_seconds: floa
 
 
 def create_topics(connection: Mapping[str, Any], topics: Sequence[str], *, partitions: int = 1) -> None:
-    """Create what is missing of `topics`, with the cluster's own replication; blocks until each has its leaders."""
+    """Create what is missing of `topics`, with the cluster's own replication; blocks until each has its leaders.
+
+    Where nothing is missing, the right to describe the topics is enough.
+    """
     with _admin(connection) as admin:
-        for topic in topics:
-            with suppress(TopicAlreadyExistsError):
-                admin.create_topics({topic: {"num_partitions": partitions}}, wait_for_metadata=True)
+        for described in admin.describe_topics(list(topics)):
+            if described["error_code"] == UnknownTopicOrPartitionError.errno:
+                with suppress(TopicAlreadyExistsError):
+                    options = {"num_partitions": partitions}
+                    admin.create_topics({described["name"]: options}, wait_for_metadata=True)
 
 
 class OutputTail:

@@ -48,12 +48,6 @@ def configure(*, level: str, form: str) -> None:
     _configure(level, renderer)
 
 
-def configure_child(name: str, level: str) -> None:
-    """Sets up a child: JSON lines on standard error, the standard library's loggers included."""
-    _configure(level, structlog.processors.JSONRenderer())
-    structlog.contextvars.bind_contextvars(process=name)
-
-
 def set_level(level: str) -> None:
     """Changes the level at run time."""
     logging.getLogger().setLevel(level.upper())

@@ -5,6 +5,7 @@ Owns: its directory, its processes and what can be asked by HTTP. Must not: impo
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sys
@@ -19,7 +20,7 @@ import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.harness.ports import free_port
-from tests.harness.server_process import ServerProcess, is_stopped
+from tests.harness.server_process import ServerProcess, is_gone, is_stopped
 from tests.harness.topics import Topics
 from tests.harness.waiting import wait_until
 
@@ -101,7 +102,7 @@ class Forwarder(ServerProcess):
         """Send SIGKILL to one process and block until it is gone."""
         process = self.part(part)
         process.kill()
-        process.wait(10.0) if part != "main" else self.wait(timeout=10.0)
+        wait_until(lambda: is_gone(process), timeout=10.0, what=f"the {part} of {self.name} gone")
 
     def kill_all(self) -> None:
         """Send SIGKILL to the main process and all its children and block until they are gone."""
@@ -110,9 +111,9 @@ class Forwarder(ServerProcess):
         children = psutil.Process(self.pid).children(recursive=True)
         self.kill()
         for child in children:
-            if child.is_running():
+            with contextlib.suppress(psutil.NoSuchProcess):
                 child.kill()
-        psutil.wait_procs(children, timeout=10.0)
+        wait_until(lambda: all(map(is_gone, children)), timeout=10.0, what=f"the children of {self.name} gone")
 
     def stop(self) -> None:
         """As `kill_all()`."""

@@ -167,12 +167,20 @@ def is_stopped(pid: int) -> bool:
     return psutil.Process(pid).status() == psutil.STATUS_STOPPED
 
 
+def is_gone(process: psutil.Process) -> bool:
+    """Whether the process has ended; also true while its parent has not yet asked how."""
+    try:
+        return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 def processes_left() -> list[psutil.Process]:
     """Every living process that this session's servers started, at any depth: the mark is inherited."""
     left = []
     for process in psutil.process_iter():
         try:
-            if process.environ().get(_MARK) == _SESSION and process.status() != psutil.STATUS_ZOMBIE:
+            if process.environ().get(_MARK) == _SESSION and not is_gone(process):
                 left.append(process)
         except psutil.Error:
             continue

@@ -11,6 +11,7 @@ import threading
 from typing import IO, Any
 
 from tie_forwarder.log import relay
+from tie_forwarder.memory import ENVIRONMENT
 
 _PIPE_BYTES = 1024 * 1024
 
@@ -41,7 +42,7 @@ class Child:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "MALLOC_ARENA_MAX": "2"},
+            env={**os.environ, **ENVIRONMENT},
         )
         assert self._process.stdin is not None
         _widen(self.output)

@@ -1,8 +1,8 @@
 """The frames that a child writes to its parent: a length, a kind, a body.
 
-Wire form: 4 bytes length of the body (big endian), 1 byte kind, the body. A body is UTF-8 JSON, or for MESSAGES a
-batch of DXL messages: per message 4 bytes payload length, 2 bytes each for the lengths of id, topic, client and
-broker, 8 bytes time of receipt in milliseconds, then the five byte strings.
+Wire form: 4 bytes length of the body (big endian), 1 byte kind, the body. A body is UTF-8 JSON; for SEEN packed event
+ids of 16 bytes each; for MESSAGES a batch of DXL messages: per message 4 bytes payload length, 2 bytes each for the
+lengths of id, topic, client and broker, 8 bytes time of receipt in milliseconds, then the five byte strings.
 """
 
 from __future__ import annotations
@@ -29,16 +29,21 @@ class Kind(IntEnum):
     STATUS = 1
     MESSAGES = 2
     REPORT = 3
+    SEEN = 4
 
 
 class BrokenFrame(Exception):  # noqa: N818 - a state of the pipe
     """The bytes on the pipe are not frames: its writer must be replaced."""
 
 
+def encode(kind: Kind, body: bytes) -> bytes:
+    """One frame."""
+    return _HEAD.pack(len(body), kind) + body
+
+
 def encode_json(kind: Kind, body: Any) -> bytes:
     """One frame with a JSON body."""
-    data = json.dumps(body, separators=(",", ":")).encode()
-    return _HEAD.pack(len(data), kind) + data
+    return encode(kind, json.dumps(body, separators=(",", ":")).encode())
 
 
 def encode_messages(messages: Iterable[Message]) -> bytes:

@@ -11,8 +11,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from tie_forwarder.children import frames
-from tie_forwarder.log import configure_child
+from tie_forwarder.children import frames, log
 
 _PR_SET_PDEATHSIG = 1
 
@@ -26,7 +25,7 @@ class ParentLink:
         self._write_lock = threading.Lock()
 
     @classmethod
-    def attach(cls, name: str) -> tuple[ParentLink, dict[str, Any]]:
+    def attach(cls) -> tuple[ParentLink, dict[str, Any]]:
         """Takes over the standard streams and reads the configuration; to be called first, on the main thread.
 
         From here on nothing but frames can reach the parent through standard output: what a library prints goes to
@@ -47,7 +46,7 @@ class ParentLink:
         if not first:
             os._exit(0)
         configuration: dict[str, Any] = json.loads(first)
-        configure_child(name, configuration["log_level"])
+        log.configure(configuration["log_level"])
         return link, configuration
 
     def send_json(self, kind: frames.Kind, body: Any) -> None:

@@ -11,6 +11,7 @@ from tie_forwarder.cli import config_options
 from tie_forwarder.config import Config, ConfigError, load
 from tie_forwarder.config.verification import verify
 from tie_forwarder.log import configure
+from tie_forwarder.memory import limit_malloc
 from tie_forwarder.supervisor.reload import Reload
 from tie_forwarder.supervisor.signals import captured_signals
 from tie_forwarder.supervisor.supervisor import Supervisor
@@ -32,6 +33,7 @@ def run(config: Path | None, overrides: Mapping[str, str]) -> int:
             raise ConfigError(faults)
         return loaded
 
+    limit_malloc()
     loaded = load_verified()
     configure(level=loaded.log.level, form=loaded.log.format)
     supervisor = Supervisor(loaded, reload=Reload(load_verified))

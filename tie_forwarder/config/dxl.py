@@ -22,7 +22,7 @@ class Dxl(Component):
     fabric: Name = "main"
     events: Annotated[tuple[Kind, ...], Items, Field(min_length=1)] = ("detection",)
     keep_alive_seconds: Annotated[int, Field(ge=1, le=1800)] = 5
-    canary_interval_seconds: Annotated[float, Field(gt=0)] = 5
+    canary_interval_seconds: Annotated[float, Field(gt=0)] = 2
     canary_timeout_seconds: Annotated[float, Field(gt=0)] = 15
     receiver_queue_events: Annotated[int, Field(ge=1)] = 50_000
 
@@ -39,6 +39,16 @@ class Dxl(Component):
     @model_validator(mode="after")
     def _deafness_is_noticed_in_time(self) -> Dxl:
         found = []
+        if self.canary_interval_seconds >= self.keep_alive_seconds:
+            found.append(
+                Refusal(
+                    "canary_interval_seconds",
+                    "must be shorter than keep_alive_seconds, or a burst of events can end the connection: "
+                    "the answer to a ping queues behind them",
+                    "give at most half of keep_alive_seconds",
+                    self.canary_interval_seconds,
+                )
+            )
         if self.canary_timeout_seconds <= self.canary_interval_seconds:
             found.append(
                 Refusal(

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from configobj import ConfigObj, ConfigObjError  # type: ignore[import-untyped]  # it carries no types
+from configobj import ConfigObj, ConfigObjError
 
 from tie_forwarder.config.certificates import (
     Finding,

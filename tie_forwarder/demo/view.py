@@ -16,11 +16,11 @@ from rich.text import Text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from tie_forwarder.kafka_queries import OutputRecord
 
-_NAME_CHARACTERS = 26
-_HASH_CHARACTERS = 12
+_NAME_CELLS, _HASH_CELLS, _AGENT_CELLS = 26, 21, 10
 _LEDGER_WORDS = {
     "in_spool_at_start": "in the spool at start",
     "received": "+ received from the fabric",
@@ -47,8 +47,9 @@ class DemoView:
         """The daemon's config.yaml."""
         self._console.print(Syntax(text.rstrip(), "yaml", background_color="default"))
 
-    def addresses(self, url: str) -> None:
-        """Where the daemon can be asked."""
+    def addresses(self, *, config_file: Path, url: str) -> None:
+        """Where the daemon can be asked, and its configuration for other verbs."""
+        self._console.print(Text.assemble(("config   ", "bold"), str(config_file)))
         self._console.print(Text.assemble(("status   ", "bold"), f"{url}/status"))
         self._console.print(Text.assemble(("metrics  ", "bold"), f"{url}/metrics"))
 
@@ -57,18 +58,19 @@ class DemoView:
         fields = _fields(record)
         self._arrival(
             record,
-            (f"{_shortened(fields.get('name'), _NAME_CHARACTERS):<{_NAME_CHARACTERS}}", "bold"),
-            f"  {_strongest_hash(fields):<{_HASH_CHARACTERS + 8}}",
-            (f"  on {_shortened(fields.get('agentGuid'), 10)}", "cyan"),
+            _cell(fields.get("name"), _NAME_CELLS, "bold"),
+            _cell(_strongest_hash(fields), _HASH_CELLS),
+            "  on ",
+            _cell(fields.get("agentGuid"), _AGENT_CELLS, "cyan"),
         )
 
     def dead_letter(self, record: OutputRecord) -> None:
         """A payload that was no detection."""
         self._arrival(
             record,
-            ("dead letter: ", "bold red"),
-            (f"{_printable(record.header('reason'))}  ", "red"),
-            f"{_shortened(record.header('detail'), 60)}",
+            _cell(f"dead letter: {record.header('reason')}", _NAME_CELLS, "bold red"),
+            "  ",
+            _cell(record.header("detail"), _HASH_CELLS + _AGENT_CELLS + 3),
         )
 
     def ledger(self, ledger: Mapping[str, int]) -> None:
@@ -81,10 +83,12 @@ class DemoView:
             table.add_row(words, str(ledger[name]), style=style)
         self._console.print(table)
 
-    def _arrival(self, record: OutputRecord, *parts: str | tuple[str, str]) -> None:
-        clock = time.strftime("%H:%M:%S", time.localtime(record.timestamp_ms / 1000))
+    def _arrival(self, record: OutputRecord, *parts: str | Text) -> None:
+        now = time.time()
+        clock = time.strftime("%H:%M:%S", time.localtime(now))
         place = f"  {record.topic}[{record.partition}]@{record.offset}"
-        self._console.print(Text.assemble((f"{clock}  ", "dim"), *parts, (place, "dim")))
+        age = f"  {now * 1000 - record.timestamp_ms:.0f} ms"
+        self._console.print(Text.assemble((f"{clock}  ", "dim"), *parts, (place, "dim"), (age, "green")))
 
 
 def _fields(record: OutputRecord) -> dict[str, Any]:
@@ -94,13 +98,11 @@ def _fields(record: OutputRecord) -> dict[str, Any]:
 
 def _strongest_hash(fields: Mapping[str, Any]) -> str:
     hashes = fields.get("hashes", {})
-    return next((f"{kind} {hashes[kind][:_HASH_CHARACTERS]}" for kind in ("sha256", "sha1", "md5") if kind in hashes), "")
+    return next((f"  {kind} {hashes[kind]}" for kind in ("sha256", "sha1", "md5") if kind in hashes), "")
 
 
-def _shortened(text: str | None, most: int) -> str:
-    printable = _printable(text or "-")
-    return printable if len(printable) <= most else f"{printable[: most - 1]}…"
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+def _cell(text: str | None, cells: int, style: str = "") -> Text:
+    printable = "".join(character if character.isprintable() else "\ufffd" for character in text or "-")
+    cell = Text(printable, style=style)
+    cell.truncate(cells, overflow="ellipsis", pad=True)
+    return cell

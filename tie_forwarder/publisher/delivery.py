@@ -18,7 +18,7 @@ from tie_forwarder.spool import Row
 class Refused(NamedTuple):
     """A row that Kafka refuses by itself, and why."""
 
-    position: int
+    row: Row
     verdict: Verdict
 
 
@@ -70,7 +70,7 @@ class Delivery:
             except PublisherError as error:
                 if error.verdict.error_class is not ErrorClass.POISON:
                     raise
-                self._on_refused(Refused(row.position, error.verdict))
+                self._on_refused(Refused(row, error.verdict))
         self._wait(sent)
         verdicts = [self._producer.outcome(future) for _, future in sent]
         self._on_published([row for (row, _), verdict in zip(sent, verdicts, strict=True) if verdict is None])
@@ -90,7 +90,7 @@ class Delivery:
         if verdict is None:
             self._on_published([row])
         else:
-            self._on_refused(Refused(row.position, verdict))
+            self._on_refused(Refused(row, verdict))
 
     def _send_alone(self, row: Row, *, timestamp_ms: int | None) -> Verdict | None:
         assert self._producer is not None

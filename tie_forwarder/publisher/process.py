@@ -1,36 +1,45 @@
-"""The publisher process: startup, the publishing loop, the status each second, and the end.
+"""The publisher process: startup, the delivery that the configuration asks for, the status each second, and the end.
 
-Threads: main publishes; `status` reports, also while main is held up in kafka-python; `control` listens to the parent.
-The process ends by `os._exit`, because kafka-python's threads may not end.
+Threads: main publishes; `status` reports, also while main is held up in kafka-python, and ends the process when a call
+has overrun its deadline; `control` listens to the parent. The process ends by `os._exit`, because kafka-python's
+threads may not end.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import structlog
-
-from tie_forwarder.children.frames import Kind
 from tie_forwarder.children.link import ParentLink
+from tie_forwarder.children.log import log_exception
 from tie_forwarder.publisher.at_least_once import AtLeastOnce
 from tie_forwarder.publisher.bootstrap import wait_for_kafka
 from tie_forwarder.publisher.causes import Causes
+from tie_forwarder.publisher.commands import Fenced
+from tie_forwarder.publisher.deadline import Deadline
 from tie_forwarder.publisher.delivery import Delivery, Refused
 from tie_forwarder.publisher.diagnosis import Diagnosis
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict
+from tie_forwarder.publisher.exactly_once import Barriers, ExactlyOnce
 from tie_forwarder.publisher.grants import Grants
+from tie_forwarder.publisher.member import Member, Memory, Rules
 from tie_forwarder.publisher.partitions import Partitions
 from tie_forwarder.publisher.patience import Patience
 from tie_forwarder.publisher.producer import Producer
+from tie_forwarder.publisher.reports import LinkReports, verdict_fields
+from tie_forwarder.publisher.seat import Seat
+from tie_forwarder.publisher.tail import Tail
+from tie_forwarder.publisher.transactions import Transactions
 from tie_forwarder.spool import Reader, Row
 
 _STATUS_SECONDS = 1.0
 _EXIT_AFTER_ERROR = 3
+_VAGUE = ("timeout", "connection", "unknown", "transactions_unavailable")
 
 
 class PublisherProcess:
@@ -39,15 +48,20 @@ class PublisherProcess:
     def __init__(self, *, link: ParentLink, config: dict[str, Any]) -> None:
         self._link = link
         self._config = config
+        self._connection: dict[str, Any] = config["connection"]
+        self._topics: dict[str, str] = config["topics"]
         self._stop = threading.Event()
         self._grants = Grants()
+        self._barriers = Barriers()
+        self._deadline = Deadline()
+        self._reports = LinkReports(link)
         self._trouble: Verdict | None = None
         self._connected = False
         self._published = 0
         self._busy_since: float | None = None
         self._causes = Causes()
         self._diagnosis = Diagnosis(
-            connection=config["connection"], topics=sorted(set(config["topics"].values())), causes=self._causes
+            connection=self._connection, topics=sorted(set(self._topics.values())), causes=self._causes
         )
         self._patience = Patience(diagnosis=self._diagnosis, on_trouble=self._note, stop=self._stop)
         self._partitions = Partitions()
@@ -57,19 +71,49 @@ class PublisherProcess:
         self._causes.attach()
         self._link.listen(self._on_control)
         threading.Thread(target=self._report_status, name="status", daemon=True).start()
-        servers = self._config["connection"]["bootstrap_servers"]
+        servers = self._connection["bootstrap_servers"]
         if not wait_for_kafka(servers, stop=self._stop, on_trouble=self._note):
             return 0
         try:
-            self._publish()
+            if self._config["delivery"] == "exactly_once":
+                self._publish_exactly_once()
+            else:
+                self._publish_at_least_once()
+        except Fenced as fenced:
+            self._reports.error(Verdict(ErrorClass.FENCED, "fenced", f"another member has taken over: {fenced}"))
+            return _EXIT_AFTER_ERROR
         except PublisherError as error:
             self._report_error(error.verdict)
             return _EXIT_AFTER_ERROR
         return 0
 
-    def _publish(self) -> None:
-        reader = Reader(Path(self._config["spool_directory"]))
-        reader.open()
+    def _publish_exactly_once(self) -> None:
+        resume: dict[str, Any] | None = self._config["resume"]
+        positions = None if resume is None else _positions(resume["positions"])
+        member = Member(
+            name=self._config["member"],
+            rules=Rules(takeover_after=self._config["takeover_after_seconds"]),
+            memory=Memory() if resume is None else Memory(**resume["memory"]),
+            monotonic=time.monotonic,
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            uniform=random.uniform,
+        )
+        ExactlyOnce(
+            member=member,
+            tail=Tail(connection=self._connection, topics=sorted(set(self._topics.values()))),
+            reader=self._open_reader(),
+            grants=self._grants,
+            barriers=self._barriers,
+            seat=Seat(connection=self._connection, group=self._config["group"]),
+            reports=self._reports,
+            make_transactions=self._make_transactions,
+            start_positions=positions,
+            margin_ms=int(self._config["margin_seconds"] * 1000),
+            stop=self._stop,
+            on_alive=self._on_alive,
+        ).run()
+
+    def _publish_at_least_once(self) -> None:
         delivery = Delivery(
             make_producer=self._make_producer,
             on_published=self._on_published,
@@ -77,21 +121,39 @@ class PublisherProcess:
             watch=self._patience.watch,
         )
         AtLeastOnce(
-            reader=reader,
+            reader=self._open_reader(),
             grants=self._grants,
             delivery=delivery,
-            on_corrupt=lambda positions: self._report({"corrupt": positions}),
+            on_corrupt=self._reports.corrupt,
             on_batch=self._on_batch,
         ).run()
 
-    def _make_producer(self) -> Producer:
+    def _open_reader(self) -> Reader:
+        reader = Reader(Path(self._config["spool_directory"]))
+        reader.open()
+        return reader
+
+    def _make_producer(self, transactional_id: str | None = None) -> Producer:
         return Producer(
-            connection=self._config["connection"],
+            connection=self._connection,
             options=self._config["options"],
-            topics=self._config["topics"],
+            topics=self._topics,
             member=self._config["member"],
             partitions=self._partitions,
+            transactional_id=transactional_id,
         )
+
+    def _make_transactions(self) -> Transactions:
+        producer = self._make_producer(self._config["group"])
+        return Transactions(producer=producer, deadline=self._deadline, keep_waiting=lambda: not self._stop.is_set())
+
+    def _on_alive(self, busy: bool) -> None:
+        """The exactly-once delivery has come round: connected, and with a transaction under way or not."""
+        self._connected = True
+        self._busy_since = time.monotonic() if busy else None
+        self._note(None)
+        if not busy:
+            self._causes.forget()
 
     def _on_batch(self) -> None:
         self._connected = True
@@ -103,36 +165,34 @@ class PublisherProcess:
         if rows:
             self._causes.forget()
             self._published += len(rows)
-            seconds = time.monotonic() - (self._busy_since or time.monotonic())
-            self._report({"published": ranges([row.position for row in rows]), "seconds": seconds})
+            self._reports.published(rows, time.monotonic() - (self._busy_since or time.monotonic()))
         self._busy_since = None
 
     def _on_refused(self, refused: Refused) -> None:
-        verdict = refused.verdict
-        self._report({"refused": {"position": refused.position, "code": verdict.code, "detail": verdict.detail}})
+        self._reports.refused(refused.row, refused.verdict)
 
     def _report_error(self, verdict: Verdict) -> None:
         """Tells the parent why this process ends, with the cause behind a mere timeout."""
-        if verdict.error_class is ErrorClass.TRANSIENT and verdict.code in ("timeout", "connection", "unknown"):
+        if verdict.error_class is ErrorClass.TRANSIENT and verdict.code in _VAGUE:
             verdict = self._causes.explain(verdict)
             if verdict.error_class is ErrorClass.TRANSIENT:
-                verdict = self._diagnosis.ask() or verdict
-        self._report({"error": verdict_fields(verdict)})
-
-    def _report(self, body: dict[str, Any]) -> None:
-        self._link.send_json(Kind.REPORT, body)
+                verdict = self._diagnosis.ask() or _well_without_transactions(verdict)
+        self._reports.error(verdict)
 
     def _report_status(self) -> None:
         while True:
+            overrun = self._deadline.overrun()
+            if overrun:
+                detail = f"{overrun} has not ended in time"
+                self._report_error(Verdict(ErrorClass.TRANSIENT, "timeout", detail))
+                os._exit(_EXIT_AFTER_ERROR)
             busy = self._busy_since
-            self._link.send_json(
-                Kind.STATUS,
+            self._reports.status(
                 {
                     "connected": self._connected,
-                    "published": self._published,
                     "waiting_seconds": 0.0 if busy is None else time.monotonic() - busy,
                     "trouble": None if self._trouble is None else verdict_fields(self._trouble),
-                },
+                }
             )
             time.sleep(_STATUS_SECONDS)
 
@@ -142,38 +202,31 @@ class PublisherProcess:
     def _on_control(self, line: dict[str, Any]) -> None:
         if line["verb"] == "grant":
             self._grants.raise_to(line["through"])
+        elif line["verb"] == "barrier":
+            self._barriers.answer(line["number"])
         elif line["verb"] == "stop":
             self._stop.set()
             self._grants.close()
 
 
-def ranges(positions: Sequence[int]) -> list[tuple[int, int]]:
-    """Ascending positions as ranges, both ends included."""
-    found: list[tuple[int, int]] = []
-    for position in positions:
-        if found and found[-1][1] == position - 1:
-            found[-1] = (found[-1][0], position)
-        else:
-            found.append((position, position))
-    return found
+def _positions(resumed: dict[str, dict[str, int]]) -> dict[str, dict[int, int]]:
+    """Undoes what JSON does to the numbers of partitions."""
+    return {topic: {int(number): offset for number, offset in by.items()} for topic, by in resumed.items()}
 
 
-def verdict_fields(verdict: Verdict) -> dict[str, str]:
-    """The verdict as JSON carries it."""
-    return {
-        "class": verdict.error_class.value,
-        "code": verdict.code,
-        "detail": verdict.detail,
-        "remedy": verdict.remedy,
-    }
+def _well_without_transactions(verdict: Verdict) -> Verdict:
+    """Where the brokers and topics are well and only the coordinator does not answer, a person must look at it."""
+    if verdict.code == "transactions_unavailable":
+        return verdict._replace(error_class=ErrorClass.BLOCKED)
+    return verdict
 
 
 def main() -> None:
     """The entry of `python -m tie_forwarder.publisher`; never returns."""
-    link, config = ParentLink.attach("publisher")
+    link, config = ParentLink.attach()
     code = 1
     try:
         code = PublisherProcess(link=link, config=config).run()
     except Exception:  # noqa: BLE001 - the process's edge: the log tells the parent, the exit code too
-        structlog.stdlib.get_logger().exception("publisher.failed")
+        log_exception("publisher.failed")
     os._exit(code)

@@ -1,9 +1,9 @@
 """kafka-python's producer, used so that none of its traps is stepped in; thrown away after any error.
 
 Facts of kafka-python 3.0 that this module lives with: after one refused record an idempotent producer fails
-everything with that record's error; `flush` neither raises for failed records nor tells which, so every future is looked at; `send`
-never blocks for room, so the caller bounds what is outstanding; `close` may leave its thread alive, so that the end of
-the process is the only sure end.
+everything with that record's error; `flush` neither raises for failed records nor tells which, so every future is
+looked at; `send` never blocks for room, so the caller bounds what is outstanding; `close` may leave its thread alive,
+so that the end of the process is the only sure end.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict, classify
 from tie_forwarder.publisher.partitions import Partitions
-from tie_forwarder.publisher.settings import PRODUCER
+from tie_forwarder.publisher.settings import PRODUCER, TRANSACTION_TIMEOUT_MS
 from tie_forwarder.spool import Row
 
 _SLICE_SECONDS = 0.1
@@ -46,11 +46,16 @@ class Producer:
     ) -> None:
         self._settings = {**PRODUCER, **options, **connection}
         if transactional_id is not None:
-            self._settings["transactional_id"] = transactional_id
+            self._settings |= {"transactional_id": transactional_id, "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS}
         self._topics = topics
         self._member = ("ce_forwarder", member.encode())
         self._partitions = partitions
         self._producer: Any = None
+
+    @property
+    def client(self) -> Any:
+        """kafka-python's own producer, for its transactional calls."""
+        return self._producer
 
     def open(self) -> None:
         """Connects; blocks up to the bootstrap timeout. Raises PublisherError."""

@@ -17,10 +17,17 @@ TOPIC_PREFIX = "/tie-forwarder/canary/"
 class Canary(EventCallback):  # type: ignore[misc]  # dxlclient carries no types
     """Sends an event every interval and notes when the last one came back. Thread-safe."""
 
-    def __init__(self, *, send: Callable[[Any], None], monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        send: Callable[[Any], None],
+        on_return: Callable[[], None],
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__()
         self.topic = TOPIC_PREFIX + str(uuid.uuid4())
         self._send = send
+        self._on_return = on_return
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._sent: dict[bytes, float] = {}
@@ -46,6 +53,7 @@ class Canary(EventCallback):  # type: ignore[misc]  # dxlclient carries no types
             if sent is not None:
                 self._answered_at = now
                 self._round_trips.append(now - sent)
+        self._on_return()
 
     def answered_seconds_ago(self) -> float | None:
         """How long ago the last canary came back; None when none ever did."""

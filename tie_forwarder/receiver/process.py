@@ -6,6 +6,7 @@ the callback. The process ends by `os._exit`, since dxlclient's `destroy` may bl
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 import time
@@ -13,13 +14,12 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
-import structlog
-
 from tie_forwarder.children.frames import Kind, encode_messages
 from tie_forwarder.children.link import ParentLink
+from tie_forwarder.children.log import log, log_exception
 from tie_forwarder.receiver.brokers import broker_addresses, wait_for_a_broker
 from tie_forwarder.receiver.queue import MessageQueue
-from tie_forwarder.receiver.session import Session
+from tie_forwarder.receiver.session import DETECTION_TOPIC, Session
 from tie_forwarder.receiver.unpacker import install_compiled_unpacker
 
 _STATUS_SECONDS = 1.0
@@ -46,6 +46,7 @@ class ReceiverProcess:
         self._canary_interval = float(config["canary_interval_seconds"])
         self._queue = MessageQueue(most_messages=config["queue_events"], most_bytes=_QUEUE_BYTES)
         self._stop = threading.Event()
+        self._news = threading.Event()
         self._phase = Phase.WAITING
         self._trouble = ""
         self._lost = ""
@@ -54,6 +55,7 @@ class ReceiverProcess:
             keep_alive_seconds=config["keep_alive_seconds"],
             take=self._queue.put,
             on_lost=self._on_lost,
+            on_canary=self._news.set,
         )
 
     def run(self) -> None:
@@ -65,28 +67,29 @@ class ReceiverProcess:
         threading.Thread(target=self._connect, name="connect", daemon=True).start()
         next_canary = 0.0
         while not self._stop.is_set():
+            self._news.clear()
             if self._phase is Phase.RECEIVING and time.monotonic() >= next_canary:
                 next_canary = time.monotonic() + self._canary_interval
                 self._fly_canary()
             self._report()
-            self._stop.wait(_STATUS_SECONDS)
+            self._news.wait(_STATUS_SECONDS)
         sender.join(_FLUSH_SECONDS)
         self._report()
 
     def _connect(self) -> None:
-        log = structlog.stdlib.get_logger()
         try:
             addresses = broker_addresses(self._config_file)
             if not wait_for_a_broker(addresses, stop=self._stop, on_refused=self._note):
                 return
             self._phase = Phase.CONNECTING
             self._session.connect()
-        except Exception as error:  # noqa: BLE001 - dxlclient raises anything; each is the end of this process
+        except Exception as error:  # noqa: BLE001 - a canary that cannot fly is one that does not come back
             self._on_lost(f"connecting failed: {self._session.last_error.text or error}")
             return
         self._phase = Phase.RECEIVING
         self._trouble = ""
-        log.info("receiver.connected", topics=["detection"])
+        self._news.set()
+        log(logging.INFO, "receiver.connected", topic=DETECTION_TOPIC)
 
     def _send_messages(self) -> None:
         while True:
@@ -128,19 +131,21 @@ class ReceiverProcess:
     def _on_lost(self, reason: str) -> None:
         self._lost = self._lost or reason
         self._stop.set()
+        self._news.set()
 
     def _on_control(self, line: dict[str, Any]) -> None:
         if line.get("verb") == "stop":
             self._stop.set()
+            self._news.set()
 
 
 def main() -> None:
     """The entry of `python -m tie_forwarder.receiver`; never returns."""
-    link, config = ParentLink.attach("receiver")
+    link, config = ParentLink.attach()
     code = 0
     try:
         ReceiverProcess(link=link, config=config).run()
     except Exception:  # noqa: BLE001 - the process's edge: the log tells the parent, the exit code too
-        structlog.stdlib.get_logger().exception("receiver.failed")
+        log_exception("receiver.failed")
         code = 1
     os._exit(code)

@@ -47,6 +47,7 @@ class Session:
         config_file: Path,
         keep_alive_seconds: int,
         take: Callable[[Message], None],
+        on_canary: Callable[[], None],
         on_lost: Callable[[str], None],
     ) -> None:
         self._config_file = config_file
@@ -56,15 +57,16 @@ class Session:
         self._client: Any = None
         self._lock = threading.Lock()
         self._asked: dict[int, str] = {}
+        self._answers: dict[int, Sequence[int]] = {}
         self._granted: set[str] = set()
-        self.canary = Canary(send=self._send)
+        self.canary = Canary(send=self._send, on_return=on_canary)
         self.refused: str = ""
         """The topic whose subscription the broker refused; empty when none was."""
         self.connected = False
         self.last_error = LastError()
 
     def connect(self) -> None:
-        """Connects once and subscribes. Blocks for seconds, longer when a broker is silent; raises what dxlclient does."""
+        """Connects once and subscribes. Blocks for seconds, longer when a broker is silent; raises as dxlclient."""
         for name in ("dxlclient", "dxltieclient"):
             logging.getLogger(name).addHandler(self.last_error)
         config = DxlClientConfig.create_dxl_config_from_file(str(self._config_file))
@@ -84,6 +86,15 @@ class Session:
         """Topics that the broker has not granted on this connection."""
         with self._lock:
             return [topic for topic in (DETECTION_TOPIC, self.canary.topic) if topic not in self._granted]
+
+    def _match(self) -> None:
+        """Brings questions and answers together; the lock is held."""
+        for mid in self._asked.keys() & self._answers.keys():
+            topic = self._asked.pop(mid)
+            if _SUBSCRIPTION_REFUSED in self._answers.pop(mid):
+                self.refused = topic
+            else:
+                self._granted.add(topic)
 
     def _send(self, event: Any) -> None:
         self._client.send_event(event)
@@ -118,19 +129,19 @@ class Session:
             self._on_lost(f"the connection was lost (code {code})")
             on_disconnect(client, userdata, code)
 
+        # The lock is never held while paho is called: paho holds its own while it calls `answered`, which may even come
+        # before `subscribe` has returned.
         def asked(topic: str, *args: Any, **kwargs: Any) -> Any:
+            result = subscribe(topic, *args, **kwargs)
             with self._lock:
-                result = subscribe(topic, *args, **kwargs)
                 self._asked[result[1]] = topic
+                self._match()
             return result
 
         def answered(client: Any, userdata: Any, mid: int, granted: Sequence[int]) -> None:
             with self._lock:
-                topic = self._asked.pop(mid, "")
-                if _SUBSCRIPTION_REFUSED in granted:
-                    self.refused = topic
-                else:
-                    self._granted.add(topic)
+                self._answers[mid] = granted
+                self._match()
             on_subscribe(client, userdata, mid, granted)
 
         mqtt.on_connect, mqtt.on_disconnect, mqtt.on_subscribe = connected, disconnected, answered

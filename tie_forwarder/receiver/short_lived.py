@@ -30,6 +30,9 @@ from tie_forwarder.receiver.session import LastError
 
 _KEEP_ALIVE_SECONDS = 5
 _DESTROY_SECONDS = 10.0
+_ABANDON_SECONDS = 2.0
+_LOOK_AGAIN_SECONDS = 0.02
+_GIVEN_UP = "Error during connect: "
 _REMEDY = "see whether the broker runs, and whether it trusts this certificate"
 
 
@@ -105,9 +108,7 @@ def _refuse_unreachable(dxl_config: Path, deadline: float) -> None:
         raise ForwarderError(message, remedy="see whether the fabric runs and can be reached from here")
 
 
-def _connect(
-    config: Any, dxl_config: Path, deadline: float, last_error: LastError
-) -> tuple[Any, threading.Event]:
+def _connect(config: Any, dxl_config: Path, deadline: float, last_error: LastError) -> tuple[Any, threading.Event]:
     client = DxlClient(config)
     lost = threading.Event()
     mqtt = client._client  # noqa: SLF001 - dxlclient tells nobody that its connection is gone
@@ -126,14 +127,23 @@ def _connect(
         except Exception as error:  # noqa: BLE001 - a thread's edge; dxlclient raises what OpenSSL and the system do
             failures.append(error)
 
-    finished = _within(deadline - time.monotonic(), connect)
-    if finished and not failures:
+    thread = threading.Thread(target=connect, name="connect", daemon=True)
+    thread.start()
+    # dxlclient goes on waiting for ten seconds after it has given up, which only its log tells.
+    while thread.is_alive() and time.monotonic() < deadline and not last_error.text.startswith(_GIVEN_UP):
+        thread.join(_LOOK_AGAIN_SECONDS)
+    if not thread.is_alive() and not failures:
         return client, lost
+    _within(_ABANDON_SECONDS, lambda: _end_network_loop(mqtt))
+    reason = last_error.text.removeprefix(_GIVEN_UP) or (str(failures[0]) if failures else "no answer in time")
+    raise ForwarderError(f"cannot connect with {dxl_config}: {reason}", remedy=_REMEDY)
+
+
+def _end_network_loop(mqtt: Any) -> None:
+    """A connect that has failed leaves paho's loop running, which would try on."""
     with suppress(Exception):
         mqtt.disconnect()
-        mqtt.loop_stop(force=True)
-    reason = last_error.text or (str(failures[0]) if failures else "no answer in time")
-    raise ForwarderError(f"cannot connect with {dxl_config}: {reason}", remedy=_REMEDY)
+        mqtt.loop_stop()
 
 
 def _within(seconds: float, action: Callable[[], None]) -> bool:

@@ -6,19 +6,25 @@ the receiver process alone, and only after it has read a sample of every message
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import dxlclient.message as dxl
-import structlog
+
+from tie_forwarder.children.log import log
 
 
 def install_compiled_unpacker() -> bool:
     """Puts the compiled Unpacker in place; leaves all as it is, with a warning, where it is missing or differs."""
-    log = structlog.stdlib.get_logger()
     try:
         from srsly.msgpack._unpacker import Unpacker  # its absence must not end the receiver
     except ImportError as error:
-        log.warning("receiver.unpacker.missing", error=str(error), effect="the receiver needs about twice the CPU")
+        log(
+            logging.WARNING,
+            "receiver.unpacker.missing",
+            error=str(error),
+            effect="the receiver needs about twice the CPU",
+        )
         return False
     samples = _samples()
     expected = [_fields(dxl.Message._from_bytes(sample)) for sample in samples]  # noqa: SLF001
@@ -27,11 +33,11 @@ def install_compiled_unpacker() -> bool:
     try:
         same = [_fields(dxl.Message._from_bytes(sample)) for sample in samples] == expected  # noqa: SLF001
     except Exception as error:  # noqa: BLE001 - whatever it raises, it is not used
-        log.warning("receiver.unpacker.failed", error=repr(error))
+        log(logging.WARNING, "receiver.unpacker.failed", error=repr(error))
         same = False
     if not same:
         dxl.msgpack.Unpacker = pure
-        log.warning("receiver.unpacker.differs", effect="the receiver needs about twice the CPU")
+        log(logging.WARNING, "receiver.unpacker.differs", effect="the receiver needs about twice the CPU")
     return same
 
 

@@ -32,7 +32,7 @@ CREATE TABLE entry (
 ) STRICT;
 """
 _PAGES_BETWEEN_CHECKPOINTS = 2_000
-_CACHE_KIB = 8_192
+_CACHE_KIB = 2_048
 
 
 class FileState(Enum):
@@ -100,5 +100,5 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     """A connection that cannot write, beside the writer's. Raises sqlite3.DatabaseError."""
     connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
     connection.execute("PRAGMA query_only=1")
-    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB // 4}")
+    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB // 2}")
     return connection

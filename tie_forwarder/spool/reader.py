@@ -38,6 +38,12 @@ class Reader:
             self._connection.close()
             self._connection = None
 
+    def oldest_received_at_ms(self) -> int | None:
+        """When the first row was received, in milliseconds since the epoch; None when the spool is empty."""
+        assert self._connection is not None, "open() comes before oldest_received_at_ms()"
+        row = self._connection.execute("SELECT received_at_ms FROM entry ORDER BY position LIMIT 1").fetchone()
+        return None if row is None else int(row[0])
+
     def read(self, *, after: int, through: int, limit: int) -> Page:
         """At most `limit` rows with after < position <= through, fewer when they are large. Blocks for the disk."""
         assert self._connection is not None, "open() comes before read()"

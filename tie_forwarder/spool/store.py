@@ -158,8 +158,8 @@ class Spool:
         """Makes all changes in one durable transaction. Blocks for the disk; never raises for a full one.
 
         After it returns, accepted rows survive the death of every process. When the disk is full, room is made by the
-        policy; what finds none is dropped and counted, removals stay pending, and the spool goes on. A damaged file raises
-        sqlite3.DatabaseError: it is mended at the next `open`.
+        policy; what finds none is dropped and counted, removals stay pending, and the spool goes on. A damaged file
+        raises sqlite3.DatabaseError: it is mended at the next `open`.
         """
         try:
             return self._transaction(changes, make_room=False)

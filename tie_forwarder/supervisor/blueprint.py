@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tie_forwarder.config import Config
-from tie_forwarder.publisher.settings import connection_settings
+from tie_forwarder.config.kafka import Kafka
 
 
 def receiver_configuration(config: Config) -> dict[str, Any]:
@@ -20,8 +20,11 @@ def receiver_configuration(config: Config) -> dict[str, Any]:
     }
 
 
-def publisher_configuration(config: Config) -> dict[str, Any]:
-    """For the publisher process; reads secret files now, so that a renewed one is taken up. Raises ForwarderError."""
+def publisher_configuration(config: Config, *, resume: dict[str, Any] | None) -> dict[str, Any]:
+    """For the publisher process; `resume` is what its predecessor left.
+
+    Reads secret files now, so that a renewed one is taken up; raises ForwarderError when one cannot be read.
+    """
     kafka = config.kafka
     kinds = {*config.dxl.events, "dead_letter"}
     return {
@@ -34,5 +37,34 @@ def publisher_configuration(config: Config) -> dict[str, Any]:
         "group": config.group.name,
         "takeover_after_seconds": config.group.takeover_after_seconds,
         "margin_seconds": config.group.margin_seconds,
+        "resume": resume,
         "spool_directory": str(config.spool.directory),
     }
+
+
+def connection_settings(kafka: Kafka) -> dict[str, Any]:
+    """Where Kafka is and who we are to it. Reads secret files; raises ForwarderError when one cannot be read."""
+    security = kafka.security
+    settings: dict[str, Any] = {
+        "bootstrap_servers": list(kafka.bootstrap_servers),
+        "security_protocol": security.protocol.upper(),
+    }
+    if security.uses_tls:
+        settings |= {
+            "ssl_check_hostname": security.verify_hostname,
+            "ssl_cafile": _text(security.ca_file),
+            "ssl_certfile": _text(security.certificate_file),
+            "ssl_keyfile": _text(security.key_file),
+            "ssl_password": security.read_key_password(),
+        }
+    if security.uses_sasl:
+        settings |= {
+            "sasl_mechanism": security.sasl.mechanism,
+            "sasl_plain_username": security.sasl.username,
+            "sasl_plain_password": security.sasl.read_password(),
+        }
+    return settings
+
+
+def _text(path: object) -> str | None:
+    return None if path is None else str(path)

@@ -29,6 +29,7 @@ from tie_forwarder.supervisor.window import Arrival, Window
 _GRANTED_POSITIONS = 6_000
 _IDLE_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
+_ID_BYTES = 16
 
 
 class Flow:
@@ -54,6 +55,15 @@ class Flow:
         self._publisher = publisher
         self._commit_interval = commit_interval_seconds
         self._monotonic = monotonic
+        self._reports: dict[str, Callable[[dict[str, Any]], None]] = {
+            "published": self._on_published,
+            "refused": self._on_refused,
+            "corrupt": lambda report: self._corrupt.extend(report["corrupt"]),
+            "role": self._on_role,
+            "remember": lambda report: self._publisher.on_remember(report["remember"]),
+            "barrier": lambda report: self._barriers.append(report["barrier"]),
+            "error": self._on_error,
+        }
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
@@ -64,6 +74,9 @@ class Flow:
         self._published: list[tuple[int, int]] = []
         self._refused: dict[int, tuple[str, str]] = {}
         self._corrupt: list[int] = []
+        self._seen: list[bytes] = []
+        self._barriers: list[int] = []
+        self._removals_pending = False
         self._committed_at = 0.0
         self._publishing_child: Child | None = None
         self._granted = 0
@@ -111,11 +124,12 @@ class Flow:
             self._spool.trim()
             self._accounts.on_idle(self._spool.events)
         self._grant()
+        self._answer_barriers()
         self.ticked_at = self._monotonic()
 
     @property
     def _pending(self) -> bool:
-        return bool(self._incoming or self._published or self._refused or self._corrupt)
+        return bool(self._incoming or self._published or self._seen or self._refused or self._corrupt)
 
     def _patience(self) -> float:
         if not self._pending:
@@ -147,6 +161,7 @@ class Flow:
             if source.child.name == "publisher":
                 self._publishing_child = source.child
                 self._granted = 0
+                self._barriers = []
 
     def _read(self, source: Source) -> None:
         source.read()
@@ -173,23 +188,39 @@ class Flow:
                 self._accounts.on_known(arrival)
 
     def _on_publisher_frame(self, kind: Kind, body: bytes) -> None:
+        if kind is Kind.SEEN:
+            self._on_seen([body[start : start + _ID_BYTES] for start in range(0, len(body), _ID_BYTES)])
+            return
         report: dict[str, Any] = json.loads(body)
         if kind is Kind.STATUS:
             self._publisher.on_status(report)
             return
-        if "published" in report:
-            self._published += [(first, last) for first, last in report["published"]]
-            self._publisher.on_published()
-            self._accounts.on_batch_published(report["seconds"])
-        if "refused" in report:
-            refused = report["refused"]
-            self._refused[refused["position"]] = (refused["code"], refused["detail"])
-            self._accounts.on_publish_error("poison", refused["code"])
-        if "corrupt" in report:
-            self._corrupt += report["corrupt"]
-        if "error" in report:
-            self._publisher.on_error(report["error"])
-            self._accounts.on_publish_error(report["error"]["class"], report["error"]["code"])
+        for name, handle in self._reports.items():
+            if name in report:
+                handle(report)
+
+    def _on_seen(self, event_ids: list[bytes]) -> None:
+        """Events stand in the output: first the window remembers them, then they leave the spool."""
+        self._window.remember(event_ids, arrived=False)
+        self._seen += event_ids
+
+    def _on_published(self, report: dict[str, Any]) -> None:
+        self._published += [(first, last) for first, last in report["published"]]
+        self._publisher.on_published()
+        self._accounts.on_batch_published(report["seconds"])
+
+    def _on_refused(self, report: dict[str, Any]) -> None:
+        refused = report["refused"]
+        self._refused[refused["position"]] = (refused["code"], refused["detail"])
+        self._accounts.on_publish_error("poison", refused["code"])
+
+    def _on_error(self, report: dict[str, Any]) -> None:
+        error = report["error"]
+        self._publisher.on_error(error)
+        self._accounts.on_publish_error(error["class"], error["code"])
+
+    def _on_role(self, report: dict[str, Any]) -> None:
+        self._publisher.on_role(report["role"], report["reason"])
 
     def _commit(self) -> None:
         if not self._pending:
@@ -202,10 +233,12 @@ class Flow:
         self._accounts.on_commit(changes, outcome, self._committed_at - started, self._spool.events)
         self._remember(outcome)
         self._incoming = []
+        self._removals_pending = outcome.removals_pending
         if outcome.removals_pending:
             self._committed_at += _RETRY_SECONDS
             return
         self._published = []
+        self._seen = []
         self._refused = {}
         self._corrupt = []
 
@@ -227,13 +260,27 @@ class Flow:
         return Changes(
             incoming=self._incoming,
             published=self._published,
+            seen=self._seen,
             replaced=replaced,
             set_aside=set_aside,
             keep_through=self._granted,
         )
 
     def _remember(self, outcome: Outcome) -> None:
-        self._window.remember((settled.event_id for settled in outcome.published), arrived=True)
+        for settled in (outcome.published, outcome.seen):
+            self._window.remember((row.event_id for row in settled), arrived=True)
+
+    def _answer_barriers(self) -> None:
+        """Tells the publisher that everything it reported before is in the spool, once that is so."""
+        if not self._barriers:
+            return
+        if self._pending:
+            self._commit()
+        if self._removals_pending:
+            return
+        child = self._publishing_child
+        if child is None or child.say({"verb": "barrier", "number": self._barriers[-1]}):
+            self._barriers = []
 
     def _grant(self) -> None:
         """Lets the publisher read on: a bounded number of positions, which a full spool then leaves alone."""

@@ -1,4 +1,4 @@
-"""Guarding one child: it is started, watched by its progress, killed when that stops, and started again with back-off."""
+"""Guarding one child: started, watched by its progress, killed when that stops, and started again with back-off."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ class Guard:
             return
         code = self._child.exit_code()
         if code is not None:
-            why = self._exit_reason() or Restart("exited", f"the process ended with code {code}")
-            self._bury(why)
+            self._end_source()
+            self._bury(self._exit_reason() or Restart("exited", f"the process ended with code {code}"))
             return
         assert self._source is not None
         replacement = self._watch.reason_to_replace()
@@ -88,6 +88,7 @@ class Guard:
             replacement = Replacement("error", self._source.broken)
         if replacement is not None:
             self._child.kill()
+            self._end_source()
             self._bury(Restart(replacement.reason, replacement.text))
 
     def prosper(self) -> None:
@@ -98,6 +99,7 @@ class Guard:
         """Kills the process, so that another starts at once: a configuration has changed."""
         if self._child is not None:
             self._child.kill()
+            self._end_source()
             self._bury(Restart(reason, text))
         self._next_start = 0.0
 
@@ -126,7 +128,6 @@ class Guard:
 
     def _bury(self, why: Restart) -> None:
         delay = self._backoff.next_seconds()
-        self._end_source()
         self._child = None
         self._why = self.last_restart = why
         self._next_start = self._monotonic() + delay

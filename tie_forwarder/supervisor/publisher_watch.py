@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +29,15 @@ class Trouble:
         return cls(body["class"], body["code"], body["detail"], body["remedy"])
 
 
+@dataclass(frozen=True)
+class RoleSince:
+    """What this member is, why, and since when (seconds since the epoch)."""
+
+    role: str
+    reason: str
+    since: float
+
+
 class PublisherWatch:
     """Judges one publisher process after the other. One thread writes, any may read the attributes.
 
@@ -34,8 +45,16 @@ class PublisherWatch:
     only so can a state be shown while processes come and go.
     """
 
-    def __init__(self, *, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, *, first_role: str, monotonic: Callable[[], float], now: Callable[[], float] = time.time
+    ) -> None:
         self._monotonic = monotonic
+        self._now = now
+        self.role = RoleSince(first_role, "", now())
+        self.takeovers: Counter[str] = Counter()
+        """How often this member took over, by reason."""
+        self.resume: dict[str, Any] | None = None
+        """What the next publisher process must know of the ones before; None after the start of this process."""
         self.connected = False
         self.waiting_seconds = 0.0
         self.trouble: Trouble | None = None
@@ -64,6 +83,17 @@ class PublisherWatch:
     def on_published(self) -> None:
         """Kafka has taken records: whatever the trouble was, it is over."""
         self.trouble = None
+
+    def on_role(self, role: str, reason: str | None) -> None:
+        """The member's role has changed."""
+        if role == "taking_over" and reason not in (None, "renewed"):
+            self.takeovers[str(reason)] += 1
+        if role != self.role.role:
+            self.role = RoleSince(role, reason or self.role.reason, self._now())
+
+    def on_remember(self, resume: dict[str, Any]) -> None:
+        """The publisher hands on what its successor must know."""
+        self.resume = resume
 
     def on_error(self, body: dict[str, Any]) -> None:
         """The process reports why it ends."""

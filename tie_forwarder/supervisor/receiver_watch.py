@@ -55,6 +55,7 @@ class ReceiverWatch:
         """A new process starts now."""
         self.status = ReceiverStatus(trouble=self.status.trouble or self.status.lost)
         self._status_at: float | None = None
+        self._received_at: float | None = None
         self._started_at = self._phase_at = self._monotonic()
 
     def on_status(self, body: dict[str, Any]) -> None:
@@ -63,17 +64,17 @@ class ReceiverWatch:
         self._status_at = self._monotonic()
         if self.status.phase != before.phase:
             self._phase_at = self._status_at
+        if self.status.received != before.received:
+            self._received_at = self._status_at
 
     @property
     def ready(self) -> bool:
         """Whether detections can be received now, as far as the canary shows."""
-        ago = self.status.canary_answered_seconds_ago
         return (
             self.status.phase == "receiving"
             and self.status.connected
             and not self.status.missing_subscriptions
-            and ago is not None
-            and ago <= self._canary_timeout
+            and self._silent_seconds() <= self._canary_timeout
             and self._status_at is not None
             and self._monotonic() - self._status_at <= _HEARTBEAT_SECONDS
         )
@@ -100,8 +101,14 @@ class ReceiverWatch:
         if status.missing_subscriptions and in_phase > _SUBSCRIBING_SECONDS:
             missing = ", ".join(status.missing_subscriptions)
             return Replacement("subscription", f"the broker has not granted {missing}")
-        ago = status.canary_answered_seconds_ago
-        silent = in_phase if ago is None else ago
+        silent = min(self._silent_seconds(), in_phase)
         if silent > self._canary_timeout:
             return Replacement("canary_late", f"the canary has not come back for {silent:.0f} s")
         return None
+
+    def _silent_seconds(self) -> float:
+        """Since the last sign that the subscription lives: a canary, or a message, behind which canaries may queue."""
+        signs = [self._monotonic() - self._received_at] if self._received_at is not None else []
+        if self.status.canary_answered_seconds_ago is not None:
+            signs.append(self.status.canary_answered_seconds_ago)
+        return min(signs, default=float("inf"))

@@ -41,7 +41,8 @@ class Reload:
         try:
             new = self._load()
         except ConfigError as error:
-            log.error("reload.refused", faults=[str(fault) for fault in error.faults], effect="nothing has changed")
+            faults = [str(fault) for fault in error.faults]
+            log.error("reload.refused", faults=faults, effect="nothing has changed")  # noqa: TRY400 - not a traceback
             return None
         before, after = old.model_dump(), new.model_dump()
         changed = [

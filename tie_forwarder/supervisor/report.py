@@ -38,7 +38,7 @@ def status_report(
         "since": timestamp(assessment.since),
         "remedy": assessment.remedy,
         "problems": [problem._asdict() for problem in assessment.problems],
-        "group": {"name": config.group.name, "member": config.group.member, "role": "publishing"},
+        "group": group_report(config, publisher),
         "receiver": {
             "pid": receiver_guard.pid,
             "phase": receiver.status.phase,
@@ -75,6 +75,20 @@ def status_report(
         "ledger": ledger,
         "started": timestamp(started_at),
         "version": __version__,
+    }
+
+
+def group_report(config: Config, publisher: PublisherWatch) -> dict[str, Any]:
+    """This member's part in its group."""
+    role = publisher.role
+    return {
+        "name": config.group.name,
+        "member": config.group.member,
+        "role": role.role,
+        "reason": role.reason,
+        "since": timestamp(role.since),
+        "takeovers": dict(publisher.takeovers),
+        "tail": None if publisher.resume is None else publisher.resume["positions"],
     }
 
 

@@ -2,41 +2,57 @@
 
 from __future__ import annotations
 
+import os
+import select
 import signal
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 
 
 class Wishes:
-    """What the signals have asked for. Set in signal handlers, read by the main loop."""
+    """What the signals have asked for. Set in signal handlers, read by the main loop.
+
+    Waking goes through a pipe: an Event's lock could be held by the very code that the handler has interrupted.
+    """
 
     def __init__(self) -> None:
-        self.wake = threading.Event()
-        """Set by every signal."""
         self.stop = False
         self.stop_now = False
         self.reload = False
+        self._read, self._write = os.pipe()
+        os.set_blocking(self._read, False)
+        os.set_blocking(self._write, False)
+
+    def wait(self, timeout_seconds: float) -> None:
+        """Blocks until a signal comes, or until the timeout."""
+        if select.select([self._read], [], [], timeout_seconds)[0]:
+            with suppress(BlockingIOError):
+                os.read(self._read, 1024)
+
+    def on_stop(self, number: int, frame: FrameType | None) -> None:
+        """The handler of SIGTERM and SIGINT."""
+        self.stop_now = self.stop
+        self.stop = True
+        self._wake()
+
+    def on_reload(self, number: int, frame: FrameType | None) -> None:
+        """The handler of SIGHUP."""
+        self.reload = True
+        self._wake()
+
+    def _wake(self) -> None:
+        with suppress(BlockingIOError):  # a full pipe wakes as well
+            os.write(self._write, b"\0")
 
 
 @contextmanager
 def captured_signals(wishes: Wishes) -> Iterator[None]:
     """Routes the signals to `wishes` and restores the handlers at the end. Main thread only."""
-
-    def on_stop(number: int, frame: FrameType | None) -> None:
-        wishes.stop_now = wishes.stop
-        wishes.stop = True
-        wishes.wake.set()
-
-    def on_reload(number: int, frame: FrameType | None) -> None:
-        wishes.reload = True
-        wishes.wake.set()
-
-    before = {number: signal.signal(number, on_stop) for number in (signal.SIGTERM, signal.SIGINT)}
-    before[signal.SIGHUP] = signal.signal(signal.SIGHUP, on_reload)
+    handlers = {signal.SIGTERM: wishes.on_stop, signal.SIGINT: wishes.on_stop, signal.SIGHUP: wishes.on_reload}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)

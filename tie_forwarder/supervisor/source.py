@@ -9,7 +9,7 @@ from collections.abc import Callable
 from tie_forwarder.children.child import Child
 from tie_forwarder.children.frames import BrokenFrame, Decoder, Kind
 
-_READ_BYTES = 1024 * 1024
+_READ_BYTES = 256 * 1024
 
 
 class Source:

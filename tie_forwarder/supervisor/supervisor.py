@@ -68,7 +68,8 @@ class Supervisor:
         self._receiver = ReceiverWatch(
             canary_timeout_seconds=config.dxl.canary_timeout_seconds, monotonic=time.monotonic
         )
-        self._publisher = PublisherWatch(monotonic=time.monotonic)
+        grouped = config.kafka.delivery == "exactly_once"
+        self._publisher = PublisherWatch(first_role="standby" if grouped else "publishing", monotonic=time.monotonic)
         self._flow = Flow(
             spool=self._spool,
             intake=Intake(fabric=config.dxl.fabric, key_by=config.kafka.key, kinds=config.dxl.events),
@@ -92,7 +93,7 @@ class Supervisor:
             name="publisher",
             watch=self._publisher,
             attach=self._flow.attach_publisher,
-            configuration=lambda: publisher_configuration(self._config),
+            configuration=lambda: publisher_configuration(self._config, resume=self._publisher.resume),
             backoff=Backoff(first_seconds=0.1, most_seconds=5.0),
             on_started=lambda reason: self._metrics.publisher_restarts.labels(reason).inc(),
             exit_reason=self._why_publisher_ended,
@@ -145,8 +146,7 @@ class Supervisor:
     def _main_loop(self) -> None:
         while not self._wishes.stop:
             self._run_once()
-            self._wishes.wake.wait(_TURN_SECONDS)
-            self._wishes.wake.clear()
+            self._wishes.wait(_TURN_SECONDS)
 
     def _run_once(self) -> None:
         if self._wishes.reload:
@@ -168,8 +168,7 @@ class Supervisor:
             self._publisher_guard.tick()
             self._observe()
             self._ticked_at = time.monotonic()
-            self._wishes.wake.wait(_TURN_SECONDS / 4)
-            self._wishes.wake.clear()
+            self._wishes.wait(_TURN_SECONDS / 4)
         self._publisher_guard.ask_to_stop()
         self._publisher_guard.finish(0.0 if self._wishes.stop_now else _PUBLISHER_CLOSE_SECONDS)
         self._flow.stop()
@@ -234,7 +233,7 @@ class Supervisor:
                 last_drop_at=self._accounts.last_drop_at,
                 last_drop_reason=self._accounts.last_drop_reason,
                 ledger_imbalance=self._accounts.snapshot["imbalance"],
-                role="publishing",
+                role=self._publisher.role.role,
             )
         )
         if (assessment.state, assessment.reason) != before:
@@ -256,7 +255,7 @@ class Supervisor:
         metrics.dxl_connected.set(self._receiver.ready)
         metrics.receiver_queue.set(self._receiver.status.queue)
         metrics.set_state(assessment.state)
-        metrics.set_role("publishing")
+        metrics.set_role(self._publisher.role.role)
 
     def _tell_service_manager(self, assessment: Assessment, *, ready: bool, live: bool) -> None:
         if ready:

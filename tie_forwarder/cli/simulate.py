@@ -1,0 +1,127 @@
+"""`tie-forwarder simulate`: publishes detections to a fabric, synthetic or from files, at a steady rate."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import cycle, islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tie_forwarder.cli import config_options
+from tie_forwarder.errors import ForwarderError
+
+if TYPE_CHECKING:
+    from tie_forwarder.demo.interruption import Interruption
+    from tie_forwarder.receiver.short_lived import FabricConnection
+
+
+@click.command
+@config_options
+@click.option(
+    "--dxl-config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The dxlclient.config of the fabric, instead of the configured one.",
+)
+@click.option(
+    "--rate", type=click.FloatRange(min=0, min_open=True), default=5, show_default=True, help="Payloads a second."
+)
+@click.option("--count", type=click.IntRange(min=1), help="End after so many.  [default: at Ctrl-C; each file once]")
+@click.option(
+    "--file",
+    "files",
+    type=click.Path(path_type=Path, exists=True),
+    multiple=True,
+    metavar="PATH",
+    help="Publish this file as it is, or each file of this folder. May be repeated.",
+)
+@click.option(
+    "--invalid",
+    type=click.FloatRange(0, 100),
+    default=0,
+    metavar="PERCENT",
+    help="So many of the synthetic payloads are broken, to see dead letters.",
+)
+@click.option("--seed", type=int, help="The same seed makes the same endpoints and files.")
+def simulate(
+    config: Path | None,
+    overrides: Mapping[str, str],
+    dxl_config: Path | None,
+    rate: float,
+    count: int | None,
+    files: Sequence[Path],
+    invalid: float,
+    seed: int | None,
+) -> None:
+    """Publish detections to a fabric: synthetic ones, or the payloads of files.
+
+    The client needs the right to publish TIE detections, which on a real fabric only TIE servers should have.
+    """
+    if files and (invalid or seed is not None):
+        raise click.UsageError("--invalid and --seed are for synthetic detections, not for --file")
+    from tie_forwarder.config import load
+    from tie_forwarder.demo.detections import detections
+    from tie_forwarder.demo.interruption import Interruption
+    from tie_forwarder.receiver.short_lived import connected_client
+
+    payloads: Iterable[bytes] = detections(seed=seed, invalid_percent=invalid)
+    if files:
+        recorded = _recorded(files)
+        payloads = recorded if count is None else cycle(recorded)
+    where = dxl_config or load(config, overrides=overrides).dxl.config_file
+    with Interruption() as interruption, connected_client(where) as fabric:
+        published, seconds = _publish(islice(payloads, count), fabric, interruption, rate)
+    click.echo(f"published {published} payloads in {seconds:.1f} s ({published / max(seconds, 1e-3):.1f}/s)")
+
+
+def _recorded(paths: Sequence[Path]) -> list[bytes]:
+    files: list[Path] = []
+    for path in paths:
+        found = sorted(inner for inner in path.iterdir() if inner.is_file()) if path.is_dir() else [path]
+        if not found:
+            raise ForwarderError(f"--file {path}: the folder holds no files", remedy="give one that does")
+        files += found
+    try:
+        return [file.read_bytes() for file in files]
+    except OSError as error:
+        remedy = "make it readable for this user"
+        raise ForwarderError(f"--file {error.filename}: {error.strerror}", remedy=remedy) from error
+
+
+def _publish(
+    payloads: Iterator[bytes], fabric: FabricConnection, interruption: Interruption, rate: float
+) -> tuple[int, float]:
+    """Publishes until the payloads end or the user interrupts; how many, and in how many seconds."""
+    from rich.console import Console
+
+    from tie_forwarder.demo.pacing import Pace
+    from tie_forwarder.events.detection import DETECTION
+
+    console = Console(stderr=True, highlight=False)
+    published = 0
+    started = time.monotonic()
+    pace = Pace(rate=rate)
+    with console.status("connected") if console.is_terminal else _Silence() as progress:
+        for payload in payloads:
+            if interruption.wait(pace.next_wait_seconds()):
+                break
+            fabric.publish(DETECTION.topic, payload)
+            published += 1
+            progress.update(f"published {published} to {DETECTION.topic}, Ctrl-C ends")
+    return published, time.monotonic() - started
+
+
+class _Silence:
+    """Progress where nobody watches."""
+
+    def __enter__(self) -> _Silence:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def update(self, _text: str) -> None:
+        pass

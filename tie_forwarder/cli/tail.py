@@ -1,0 +1,145 @@
+"""`tie-forwarder tail`: detections as they arrive, from the fabric or from the topics in Kafka."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tie_forwarder.cli import config_options
+
+if TYPE_CHECKING:
+    from tie_forwarder.config.kafka import Kafka
+    from tie_forwarder.events.message import Message
+    from tie_forwarder.kafka_queries import OutputRecord
+
+_LOOK_UP_SECONDS = 0.2
+
+
+@click.command
+@config_options
+@click.option(
+    "--dxl-config",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The dxlclient.config of the fabric, instead of the configured one.",
+)
+@click.option("--kafka", "from_kafka", is_flag=True, help="From the topics in Kafka, as a consumer sees them.")
+@click.option("--bootstrap", metavar="HOST:PORT", help="With --kafka: another broker than the configured ones.")
+@click.option("--topic", "topics", multiple=True, help="With --kafka: this topic. May be repeated.")
+@click.option("--from-beginning", is_flag=True, help="With --kafka: everything that is there, not only what arrives.")
+@click.option("--count", type=click.IntRange(min=1), help="End after so many.  [default: at Ctrl-C]")
+def tail(
+    config: Path | None,
+    overrides: Mapping[str, str],
+    dxl_config: Path | None,
+    from_kafka: bool,
+    bootstrap: str | None,
+    topics: Sequence[str],
+    from_beginning: bool,
+    count: int | None,
+) -> None:
+    """Print detections as they arrive from the fabric.
+
+    With --kafka, those that arrive in the topics of the configuration. Disturbs nobody: on the fabric it is one more
+    subscriber, in Kafka it joins no group.
+    """
+    if not from_kafka and (bootstrap or topics or from_beginning):
+        raise click.UsageError("--bootstrap, --topic and --from-beginning go with --kafka")
+    if from_kafka and dxl_config:
+        raise click.UsageError("--dxl-config does not go with --kafka")
+    from tie_forwarder.config import load
+
+    if from_kafka:
+        given = {"kafka.bootstrap_servers": bootstrap} if bootstrap else {}
+        loaded = load(config or (_defaults_if_nothing_else() if bootstrap else None), overrides={**overrides, **given})
+        chosen = topics or [loaded.kafka.topics.name_of(kind) for kind in loaded.dxl.events]
+        _tail_kafka(loaded.kafka, chosen, from_beginning, count)
+    else:
+        _tail_fabric(dxl_config or load(config, overrides=overrides).dxl.config_file, count)
+
+
+def _defaults_if_nothing_else() -> Path | None:
+    """An empty file where there is no configuration: with a broker named, the defaults say the rest."""
+    from tie_forwarder.config.loading import SEARCH
+
+    return None if any(candidate.exists() for candidate in SEARCH) else Path(os.devnull)
+
+
+def _tail_fabric(dxl_config: Path, count: int | None) -> None:
+    from tie_forwarder.demo.interruption import Interruption
+    from tie_forwarder.errors import ForwarderError
+    from tie_forwarder.receiver.short_lived import connected_client
+
+    messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
+    printed = 0
+    with Interruption() as interruption, connected_client(dxl_config) as fabric:
+        fabric.receive_detections(messages.put)
+        while not interruption.requested and printed != count:
+            try:
+                message = messages.get(timeout=_LOOK_UP_SECONDS)
+            except queue.Empty:
+                if fabric.lost.is_set():
+                    remedy = "see whether the broker runs, and start again"
+                    raise ForwarderError("the connection to the fabric was lost", remedy=remedy) from None
+            else:
+                click.echo(fabric_text(message))
+                printed += 1
+
+
+def _tail_kafka(kafka: Kafka, topics: Sequence[str], from_beginning: bool, count: int | None) -> None:
+    from tie_forwarder.demo.interruption import Interruption
+    from tie_forwarder.kafka_queries import OutputTail
+    from tie_forwarder.supervisor.blueprint import connection_settings
+
+    printed = 0
+    records = OutputTail(connection=connection_settings(kafka), topics=topics, from_beginning=from_beginning)
+    with Interruption() as interruption, records:
+        while not interruption.requested and printed != count:
+            for record in records.poll(_LOOK_UP_SECONDS)[: None if count is None else count - printed]:
+                click.echo(kafka_text(record))
+                printed += 1
+
+
+def fabric_text(message: Message) -> str:
+    """A message as the sample of dxltieclient prints it; one that is no detection with its reason and its bytes."""
+    from tie_forwarder.events.decoding import decode
+    from tie_forwarder.events.detection import DETECTION
+    from tie_forwarder.events.reasons import InvalidEventError
+
+    head = f"Detection on topic: {_printable(message.topic)}"
+    try:
+        return f"{head}\n{_pretty(decode(DETECTION, message.payload).fields)}"
+    except InvalidEventError as error:
+        return f"{head}\nno valid detection: {_printable(str(error))}\n{_printable_bytes(message.payload)}"
+
+
+def kafka_text(record: OutputRecord) -> str:
+    """A record with its place, its id, and for a dead letter the reason."""
+    head = f"{record.topic}[{record.partition}]@{record.offset} ce_id={_printable(record.header('ce_id')) or '-'}"
+    if reason := record.header("reason"):
+        head += f" reason={_printable(reason)}"
+    value = record.value or b""
+    try:
+        return f"{head}\n{_pretty(json.loads(value))}"
+    except (ValueError, RecursionError):
+        return f"{head}\n{_printable_bytes(value)}"
+
+
+def _pretty(document: Any) -> str:
+    """As `MessageUtils.dict_to_json(document, True)` of dxlbootstrap; JSON escapes all controls but DEL."""
+    text = json.dumps(document, sort_keys=True, indent=4, separators=(",", ": "))
+    return text.replace("\x7f", "\\u007f")
+
+
+def _printable_bytes(payload: bytes) -> str:
+    return _printable(payload.decode("utf-8", "replace"))
+
+
+def _printable(text: str) -> str:
+    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)

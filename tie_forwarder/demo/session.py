@@ -1,0 +1,144 @@
+"""The demo from its start to its end: servers, the real daemon, a simulation, and what arrives in Kafka.
+
+Owns: the order of starting and stopping, all in one temporary directory. Leaves nothing behind: no process and no file.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tie_forwarder.demo.arrivals import Arrivals
+from tie_forwarder.demo.configuration import DEAD_LETTERS, DETECTIONS, configuration_text
+from tie_forwarder.demo.daemon import RunningDaemon
+from tie_forwarder.demo.detections import detections
+from tie_forwarder.demo.pacing import Pace
+from tie_forwarder.demo.ports import HOST, free_port
+from tie_forwarder.demo.servers import TOPICS, DemoServers
+from tie_forwarder.events.detection import DETECTION
+from tie_forwarder.receiver.short_lived import FabricConnection, connected_client
+
+if TYPE_CHECKING:
+    from tie_forwarder.demo.interruption import Interruption
+    from tie_forwarder.demo.view import DemoView
+    from tie_forwarder.kafka_queries import OutputRecord
+
+_READY_SECONDS = 20.0
+_SETTLE_SECONDS = 10.0
+_LOOK_AGAIN_SECONDS = 0.1
+_INVALID_PERCENT = 5.0
+
+
+@dataclass(frozen=True)
+class DemoOptions:
+    """What the user chose; `seconds` None runs until interrupted."""
+
+    rate: float = 3.0
+    seconds: float | None = None
+    kafka: str | None = None
+    dxl_config: Path | None = None
+
+
+class DemoSession:
+    """One demo. Runs on the main thread; raises ForwarderError when a part of it fails."""
+
+    def __init__(self, *, options: DemoOptions, view: DemoView, interruption: Interruption) -> None:
+        self._options = options
+        self._view = view
+        self._interruption = interruption
+
+    def run(self) -> bool:
+        """Block until the time is over or the user interrupts; whether all went well.
+
+        That is: at least one detection was read back from Kafka, and the ledger balances.
+        """
+        with ExitStack() as stack:
+            directory = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tie-forwarder-demo-")))
+            servers = DemoServers(directory=directory, kafka=self._options.kafka, dxl_config=self._options.dxl_config)
+            servers.start()
+            stack.callback(servers.stop)
+            for server in servers.embedded:
+                self._view.note(f"embedded {server}")
+            daemon = self._start_daemon(directory, servers)
+            stack.callback(daemon.stop)
+            arrivals = Arrivals(connection=servers.connection, topics=TOPICS, show=self._show)
+            arrivals.start()
+            stack.callback(arrivals.stop)
+            with connected_client(servers.simulation_dxl_config) as fabric:
+                daemon.wait_until_ready(_READY_SECONDS)
+                self._view.addresses(config_file=directory / "config.yaml", url=daemon.url)
+                if self._options.seconds is None:
+                    self._view.note("Ctrl-C ends the demo\n")
+                published = self._simulate(fabric, daemon, arrivals)
+            return self._conclude(published, daemon, arrivals)
+
+    def _start_daemon(self, directory: Path, servers: DemoServers) -> RunningDaemon:
+        port = free_port()
+        text = configuration_text(
+            dxl_config=_beside(servers.daemon_dxl_config, directory),
+            bootstrap_server=servers.kafka_address,
+            listen=f"{HOST}:{port}",
+        )
+        config_file = directory / "config.yaml"
+        config_file.write_text(text, encoding="utf-8")
+        self._view.configuration(text)
+        daemon = RunningDaemon(config_file=config_file, http_port=port, log=directory / "daemon.log")
+        daemon.start()
+        return daemon
+
+    def _simulate(self, fabric: FabricConnection, daemon: RunningDaemon, arrivals: Arrivals) -> int:
+        started = time.monotonic()
+        pace = Pace(rate=self._options.rate)
+        seconds = self._options.seconds
+        for published, payload in enumerate(detections(invalid_percent=_INVALID_PERCENT)):
+            over = seconds is not None and time.monotonic() - started >= seconds
+            if over or self._interruption.wait(pace.next_wait_seconds()):
+                return published
+            _raise_if_broken(daemon, arrivals)
+            fabric.publish(DETECTION.topic, payload)
+        raise AssertionError("the detections have no end")
+
+    def _conclude(self, published: int, daemon: RunningDaemon, arrivals: Arrivals) -> bool:
+        self._view.note(f"\n{published} payloads were published; waiting for the last of them")
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        ledger = daemon.ledger()
+        while time.monotonic() < deadline and not _settled(ledger, published, arrivals):
+            _raise_if_broken(daemon, arrivals)
+            time.sleep(_LOOK_AGAIN_SECONDS)
+            ledger = daemon.ledger()
+        if not ledger:
+            raise daemon.failure("does not tell its ledger")
+        code = daemon.stop()
+        if code != 0:
+            raise daemon.failure(f"did not end in good order (exit code {code})")
+        self._view.ledger(ledger)
+        read, dead = arrivals.count(DETECTIONS), arrivals.count(DEAD_LETTERS)
+        self._view.note(f"read back from Kafka: detections {read}, dead letters {dead}")
+        return ledger["imbalance"] == 0 and read > 0
+
+    def _show(self, record: OutputRecord) -> None:
+        if record.topic == DETECTIONS:
+            self._view.detection(record)
+        else:
+            self._view.dead_letter(record)
+
+
+def _settled(ledger: dict[str, int], published: int, arrivals: Arrivals) -> bool:
+    if not ledger or ledger["in_spool"] > 0 or ledger["received"] < published:
+        return False
+    return arrivals.count(*TOPICS) >= ledger["published"]
+
+
+def _raise_if_broken(daemon: RunningDaemon, arrivals: Arrivals) -> None:
+    if arrivals.failure is not None:
+        raise arrivals.failure
+    if not daemon.alive:
+        raise daemon.failure("has ended")
+
+
+def _beside(path: Path, directory: Path) -> str:
+    return path.name if path.parent == directory else str(path.absolute())

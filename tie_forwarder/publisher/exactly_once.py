@@ -1,0 +1,276 @@
+"""Delivery exactly once: the rules of a group (`member`) carried out on Kafka, the spool and the pipe to the parent."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import asdict
+from typing import Any, Protocol
+
+from tie_forwarder.publisher.commands import (
+    Barrier,
+    BatchResult,
+    Command,
+    Committed,
+    DropProducer,
+    Fenced,
+    Idle,
+    Leaving,
+    MarkEnd,
+    OldestEvent,
+    OpenProducer,
+    PeekBeyond,
+    PublishBatch,
+    ReachedMark,
+    ReadTail,
+    Reason,
+    RefusedAlone,
+    Role,
+    SeatIsVacant,
+    SeekTail,
+    Seen,
+    Show,
+    Suspected,
+)
+from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
+from tie_forwarder.publisher.grants import Grants
+from tie_forwarder.publisher.member import Member
+from tie_forwarder.publisher.seat import Seat
+from tie_forwarder.publisher.tail import Found, Positions, Tail, UnknownTopic
+from tie_forwarder.publisher.transactions import Refusal, Transactions
+from tie_forwarder.spool import Reader, Row
+
+_IDLE_SECONDS = 0.5
+_BARRIER_SECONDS = 30.0
+
+
+class Reports(Protocol):
+    """What the parent is told."""
+
+    def seen(self, found: Sequence[Found]) -> None:
+        """These events stand in the output."""
+
+    def published(self, rows: Sequence[Row], seconds: float) -> None:
+        """These rows are proven to be committed."""
+
+    def refused(self, row: Row, verdict: Verdict) -> None:
+        """Kafka refuses this row by itself."""
+
+    def corrupt(self, positions: Sequence[int]) -> None:
+        """These rows of the spool are damaged."""
+
+    def role(self, role: Role, reason: Reason | None) -> None:
+        """What this member is now."""
+
+    def remember(self, positions: Positions, memory: dict[str, Any]) -> None:
+        """What the next publisher process of this member must know."""
+
+    def barrier(self, number: int) -> None:
+        """Asks for an answer once everything before is applied."""
+
+
+class Barriers:
+    """The answers of the parent to `Reports.barrier`. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._answered = threading.Condition()
+        self._number = 0
+        self._asked = 0
+
+    def ask(self, ask: Callable[[int], None], *, stop: threading.Event) -> None:
+        """Blocks until the parent has applied everything that was reported before. Raises Leaving on `stop`."""
+        self._asked += 1
+        ask(self._asked)
+        give_up_at = time.monotonic() + _BARRIER_SECONDS
+        with self._answered:
+            while self._number < self._asked:
+                self._answered.wait(0.1)
+                if stop.is_set():
+                    raise Leaving
+                if time.monotonic() > give_up_at:
+                    detail = "the main process does not confirm that the spool was brought up to date"
+                    raise PublisherError(Verdict(ErrorClass.TRANSIENT, "spool", detail, "see whether the disk is full"))
+
+    def answer(self, number: int) -> None:
+        """The parent's answer."""
+        with self._answered:
+            self._number = max(self._number, number)
+            self._answered.notify_all()
+
+
+class ExactlyOnce:
+    """Runs one life of a member. One thread; `run` raises PublisherError or Fenced, or returns when stopped."""
+
+    def __init__(
+        self,
+        *,
+        member: Member,
+        tail: Tail,
+        reader: Reader,
+        grants: Grants,
+        barriers: Barriers,
+        seat: Seat,
+        reports: Reports,
+        make_transactions: Callable[[], Transactions],
+        start_positions: Positions | None,
+        margin_ms: int,
+        stop: threading.Event,
+        on_alive: Callable[[bool], None],
+    ) -> None:
+        self._member = member
+        self._tail = tail
+        self._reader = reader
+        self._grants = grants
+        self._barriers = barriers
+        self._seat = seat
+        self._reports = reports
+        self._make_transactions = make_transactions
+        self._start_positions = start_positions
+        self._margin_ms = margin_ms
+        self._stop = stop
+        self._on_alive = on_alive
+        self._transactions: Transactions | None = None
+        self._role = Role.STANDBY
+        self._read_to = 0
+        self._restamped: set[int] = set()
+        self._commands: dict[type[Any], Callable[[Any], Any]] = {
+            SeekTail: self._seek_tail,
+            ReadTail: self._read_tail,
+            MarkEnd: lambda command: self._tail.mark_end(high_watermark=command.high_watermark),
+            ReachedMark: lambda _: self._tail.reached_mark(),
+            PeekBeyond: lambda _: self._tail.peek_beyond(),
+            Barrier: self._pass_barrier,
+            OldestEvent: lambda _: self._reader.oldest_received_at_ms(),
+            SeatIsVacant: lambda _: self._seat.is_vacant(),
+            OpenProducer: self._open_producer,
+            DropProducer: self._drop_producer,
+            PublishBatch: self._publish_batch,
+            Show: self._show,
+        }
+
+    def run(self) -> None:
+        """One life. Raises Fenced or PublisherError; returns when the process is to stop, the seat left vacant."""
+        life = self._member.life()
+        answer: Any = None
+        try:
+            self._tail.open()
+            while True:
+                command = life.send(answer)
+                if self._stop.is_set():
+                    raise Leaving  # noqa: TRY301 - leaving is the same wherever it is noticed
+                answer = self._carry_out(command)
+        except Leaving:
+            self._leave()
+        except Fenced:
+            self._member.fenced()
+            self._remember()
+            raise
+        except (PublisherError, UnknownTopic):
+            raise
+        except Exception as error:
+            raise PublisherError(_at_the_tail(classify(error))) from error
+
+    def _carry_out(self, command: Command) -> Any:
+        self._on_alive(False)
+        try:
+            return self._commands[type(command)](command)
+        except UnknownTopic as error:
+            detail = f"the topic {error.topic} does not exist, or this user may not see it"
+            raise PublisherError(
+                Verdict(ErrorClass.BLOCKED, "unknown_topic", detail, REMEDIES["unknown_topic"])
+            ) from error
+
+    def _seek_tail(self, _: SeekTail) -> None:
+        if self._start_positions is not None:
+            self._tail.seek(self._start_positions)
+            return
+        now_ms = time.time_ns() // 1_000_000
+        oldest_ms = self._reader.oldest_received_at_ms()
+        self._tail.seek_by_time(min(now_ms, now_ms if oldest_ms is None else oldest_ms) - self._margin_ms)
+
+    def _read_tail(self, _: ReadTail) -> list[Seen]:
+        found = self._tail.read()
+        if found:
+            self._reports.seen(found)
+            self._remember()
+        return [item.seen for item in found]
+
+    def _pass_barrier(self, _: Barrier) -> None:
+        self._remember()
+        self._barriers.ask(self._reports.barrier, stop=self._stop)
+        self._read_to = 0
+
+    def _open_producer(self, _: OpenProducer) -> None:
+        self._transactions = self._make_transactions()
+        self._transactions.open()
+
+    def _drop_producer(self, _: DropProducer) -> None:
+        assert self._transactions is not None
+        transactions, self._transactions = self._transactions, None
+        self._remember()
+        if not transactions.close():
+            raise PublisherError(Verdict(ErrorClass.TRANSIENT, "renewed", "the producer could not be ended"))
+
+    def _publish_batch(self, command: PublishBatch) -> BatchResult:
+        assert self._transactions is not None, "a producer is opened before anything is published"
+        if not self._grants.wait_beyond(self._read_to, timeout_seconds=_IDLE_SECONDS):
+            return Idle()
+        through = self._grants.through
+        page = self._reader.read(after=self._read_to, through=through, limit=command.limit)
+        if page.corrupt:
+            self._reports.corrupt(page.corrupt)
+        if not page.rows:
+            self._read_to = page.last_position if page.corrupt else through
+            return Idle()
+        return self._publish_rows(page.rows, page.last_position)
+
+    def _publish_rows(self, rows: Sequence[Row], last_position: int) -> BatchResult:
+        assert self._transactions is not None
+        started = time.monotonic()
+        self._on_alive(True)
+        result = self._transactions.publish(rows, restamped=self._restamped)
+        if isinstance(result, Refusal):
+            if len(rows) > 1:
+                return Suspected(before=result.before)
+            return self._refused_alone(rows[0], result.verdict)
+        # First what has been published, then how far the tail knows it: the other way round a death in between would
+        # make the next process pass over rows that are still in the spool.
+        self._reports.published(rows, time.monotonic() - started)
+        self._tail.advance(result)
+        self._read_to = last_position
+        self._remember()
+        return Committed(len(rows))
+
+    def _refused_alone(self, row: Row, verdict: Verdict) -> BatchResult:
+        if verdict.code != "invalid_timestamp":
+            self._reports.refused(row, verdict)
+            return RefusedAlone()
+        if row.position in self._restamped:
+            raise PublisherError(Verdict(ErrorClass.BLOCKED, "clock", verdict.detail, REMEDIES["clock"]))
+        # This machine's clock was wrong at receipt; the time of receipt stays in the headers.
+        self._restamped.add(row.position)
+        return Suspected(before=0)
+
+    def _show(self, command: Show) -> None:
+        self._role = command.role
+        self._reports.role(command.role, command.reason)
+
+    def _remember(self) -> None:
+        self._reports.remember(self._tail.positions(), asdict(self._member.memory))
+
+    def _leave(self) -> None:
+        """An orderly end: what publishes leaves its seat vacant."""
+        if self._role is Role.PUBLISHING and self._transactions is not None and self._transactions.close():
+            self._seat.vacate()
+        with suppress(Exception):
+            self._tail.close()
+
+
+def _at_the_tail(verdict: Verdict) -> Verdict:
+    """A missing right at the tail is the right to read."""
+    if verdict.code == "topic_authorization":
+        remedy = "grant this user Read on every output topic: exactly_once reads what stands there"
+        return verdict._replace(remedy=remedy)
+    return verdict

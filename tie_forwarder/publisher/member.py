@@ -1,0 +1,219 @@
+"""The rules of a group, by which any number of forwarders publish each event once with nothing but the output topics.
+
+All members share one transactional id. Each receives everything and has its own spool; one *publishes*, the others
+*stand by*: they read the output and take out of their spools what stands there. There is no lease and no election: the
+output says whether somebody publishes, and Kafka's fencing lets at most one of them commit.
+
+Invariants, each with the accident that its absence causes:
+  1. Never publish before the output has been read to the high watermark as it was after the producer's initialisation.
+     (Reading to the last stable offset alone misses what stands behind a foreign open transaction: duplicates.)
+  2. Before the initialisation read no further than the last stable offset: a dead publisher's open transaction holds
+     it back until the initialisation ends that transaction.
+  3. A row leaves the spool only after a proven commit, or when it was seen committed. First the window remembers the
+     id, then the row goes.
+  4. A producer is never used again after an error, and a commit with an unchecked or failed future is none.
+  5. "An error, so take over at once" would make two members fence each other for ever: whoever is fenced stands by, and
+     more patiently each time.
+
+Pure: yields commands, is sent answers. The clock and the randomness are parameters.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+from tie_forwarder.publisher.commands import (
+    Barrier,
+    Command,
+    Committed,
+    DropProducer,
+    Idle,
+    MarkEnd,
+    OldestEvent,
+    OpenProducer,
+    PeekBeyond,
+    PublishBatch,
+    ReachedMark,
+    ReadTail,
+    Reason,
+    RefusedAlone,
+    Role,
+    SeatIsVacant,
+    SeekTail,
+    Seen,
+    Show,
+    Suspected,
+)
+
+Life = Generator[Command, Any, None]
+Step = Generator[Command, Any, Any]
+
+FIRST_BATCH_ROWS = 200
+BATCH_ROWS = 2_000
+MOST_BOOST = 8.0
+
+_LOOK_SECONDS = 1.0
+
+
+@dataclass
+class Memory:
+    """What a member keeps from one producer to the next, and its main process from one process to the next."""
+
+    reigned: bool = False
+    """Whether it has committed since it last took over, and was not fenced since."""
+    boost: float = 1.0
+    """How much more patient it is for having been fenced."""
+    limit: int = FIRST_BATCH_ROWS
+    """How many rows the next transaction takes at most."""
+    then_alone: bool = False
+    """Whether the row after it comes alone, because Kafka refused a batch at it."""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The times of a group, in seconds."""
+
+    takeover_after: float
+    """T: how long the output may stand still while events wait."""
+
+    @property
+    def passed_by_after(self) -> float:
+        """Tp: by how much the output may be ahead of my oldest event.
+
+        Well above T, or two members that are each partly deaf take over from each other twice as often.
+        """
+        return 3 * self.takeover_after
+
+
+class Member:
+    """One member's life, from the start of its publisher process to the first error, which ends it."""
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        rules: Rules,
+        memory: Memory,
+        monotonic: Callable[[], float],
+        now_ms: Callable[[], int],
+        uniform: Callable[[float, float], float],
+    ) -> None:
+        self._name = name
+        self._rules = rules
+        self.memory = memory
+        self._monotonic = monotonic
+        self._now_ms = now_ms
+        self._uniform = uniform
+        self._newest: Seen | None = None
+        self._newest_received_ms = 0
+        self._others_wrote = False
+        self._progress_at = monotonic()
+        self._patience = self._vacant_after = 0.0
+
+    def life(self) -> Life:
+        """The whole life. Ends only by an exception thrown into it: `Fenced`, `Leaving`, or an error of Kafka."""
+        yield Show(Role.STANDBY)
+        yield SeekTail()
+        yield from self._read_on()
+        reason = self._due_at_start()
+        while True:
+            if reason is None:
+                reason = yield from self._stand_by()
+            yield from self._take_over(reason)
+            reason = yield from self._publish()
+
+    def _stand_by(self) -> Step:
+        """Reads the output until it is time to take over; returns the reason."""
+        self._patience = self._rules.takeover_after * self._uniform(1.0, 1.5) * self.memory.boost
+        self._vacant_after = self._uniform(0.5, 1.5)
+        looked_at = self._monotonic()
+        while True:
+            self._note((yield ReadTail()))
+            if self._monotonic() - looked_at < _LOOK_SECONDS:
+                continue
+            looked_at = self._monotonic()
+            if (yield PeekBeyond()):
+                self._progress_at = self._monotonic()
+            if (yield from self._due()) is None:
+                continue
+            yield from self._read_on()
+            reason = yield from self._due()
+            if reason is not None:
+                return reason
+
+    def _take_over(self, reason: Reason) -> Step:
+        """Fences the others, and reads the output as it then is to its very end."""
+        yield Show(Role.TAKING_OVER, reason)
+        yield OpenProducer()
+        yield MarkEnd(high_watermark=True)
+        while not (yield ReachedMark()):
+            self._note((yield ReadTail()))
+        yield Barrier()
+        self._others_wrote = False
+
+    def _publish(self) -> Step:
+        """Publishes until an error ends this life; returns after a refused record, to go on with a new producer.
+
+        Few rows at first, then many. A refused batch is cut before its first failed row; that row then comes alone, on
+        a new producer, and only if it is refused again is it the one. Then the batches grow again.
+        """
+        yield Show(Role.PUBLISHING)
+        memory = self.memory
+        while True:
+            result = yield PublishBatch(memory.limit)
+            if isinstance(result, Committed):
+                memory.reigned = True
+                memory.boost = 1.0
+                memory.limit = 1 if memory.then_alone else min(BATCH_ROWS, memory.limit * 2)
+                memory.then_alone = False
+            elif isinstance(result, (Suspected, RefusedAlone)):
+                before = result.before if isinstance(result, Suspected) else 0
+                memory.limit = max(1, before)
+                memory.then_alone = before > 0
+                yield DropProducer()
+                return Reason.RENEWED
+            else:
+                assert isinstance(result, Idle)
+
+    def _read_on(self) -> Step:
+        """Reads on to the last stable offset and lets the main process apply it."""
+        yield MarkEnd(high_watermark=False)
+        while not (yield ReachedMark()):
+            self._note((yield ReadTail()))
+        yield Barrier()
+
+    def _due_at_start(self) -> Reason | None:
+        if self.memory.reigned:
+            return None if self._others_wrote else Reason.RESUMED
+        if self._newest is None or self._newest.forwarder == self._name:
+            return Reason.STARTED
+        return None
+
+    def _due(self) -> Step:
+        """Why this member should take over now; None when it should not."""
+        oldest_ms = yield OldestEvent()
+        if oldest_ms is None:
+            return None
+        if self._newest_received_ms - oldest_ms > self._rules.passed_by_after * 1000:
+            return Reason.PASSED_BY
+        waiting = (self._now_ms() - oldest_ms) / 1000
+        if waiting > self._patience and self._monotonic() - self._progress_at > self._patience:
+            return Reason.SILENT
+        if waiting > self._vacant_after and (yield SeatIsVacant()):
+            return Reason.VACANT
+        return None
+
+    def _note(self, records: list[Seen]) -> None:
+        for record in records:
+            self._newest = record
+            self._newest_received_ms = max(self._newest_received_ms, record.received_at_ms)
+            self._others_wrote = self._others_wrote or record.forwarder != self._name
+        if records:
+            self._progress_at = self._monotonic()
+
+    def fenced(self) -> None:
+        """Another member has taken over: this one will stand by, more patiently."""
+        self.memory.reigned = False
+        self.memory.boost = min(MOST_BOOST, self.memory.boost * 1.5)

@@ -1,0 +1,81 @@
+"""What the publisher tells its parent, as frames. Their order is part of the contract: what was published or seen is
+told before how far the tail has come, since the parent remembers both for the next publisher."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from tie_forwarder.children.frames import Kind, encode
+from tie_forwarder.children.link import ParentLink
+from tie_forwarder.publisher.commands import Reason, Role
+from tie_forwarder.publisher.errors import Verdict
+from tie_forwarder.publisher.tail import Found, Positions
+from tie_forwarder.spool import Row
+
+
+class LinkReports:
+    """Writes one frame per report; any thread."""
+
+    def __init__(self, link: ParentLink) -> None:
+        self._link = link
+
+    def seen(self, found: Sequence[Found]) -> None:
+        """These events stand in the output."""
+        self._link.send(encode(Kind.SEEN, b"".join(item.event_id for item in found)))
+
+    def published(self, rows: Sequence[Row], seconds: float) -> None:
+        """Kafka is proven to have these rows."""
+        self._report({"published": ranges([row.position for row in rows]), "seconds": seconds})
+
+    def refused(self, row: Row, verdict: Verdict) -> None:
+        """Kafka refuses this row by itself."""
+        self._report({"refused": {"position": row.position, "code": verdict.code, "detail": verdict.detail}})
+
+    def corrupt(self, positions: Sequence[int]) -> None:
+        """These rows of the spool are damaged."""
+        self._report({"corrupt": list(positions)})
+
+    def role(self, role: Role, reason: Reason | None) -> None:
+        """What this member is now, and why."""
+        self._report({"role": role.value, "reason": None if reason is None else reason.value})
+
+    def remember(self, positions: Positions, memory: dict[str, Any]) -> None:
+        """What the next publisher process of this member must know."""
+        self._report({"remember": {"positions": positions, "memory": memory}})
+
+    def barrier(self, number: int) -> None:
+        """Asks for an answer once everything before is applied."""
+        self._report({"barrier": number})
+
+    def error(self, verdict: Verdict) -> None:
+        """Why this process ends."""
+        self._report({"error": verdict_fields(verdict)})
+
+    def status(self, body: dict[str, Any]) -> None:
+        """The status of each second."""
+        self._link.send_json(Kind.STATUS, body)
+
+    def _report(self, body: dict[str, Any]) -> None:
+        self._link.send_json(Kind.REPORT, body)
+
+
+def ranges(positions: Sequence[int]) -> list[tuple[int, int]]:
+    """Ascending positions as ranges, both ends included."""
+    found: list[tuple[int, int]] = []
+    for position in positions:
+        if found and found[-1][1] == position - 1:
+            found[-1] = (found[-1][0], position)
+        else:
+            found.append((position, position))
+    return found
+
+
+def verdict_fields(verdict: Verdict) -> dict[str, str]:
+    """The verdict as JSON carries it."""
+    return {
+        "class": verdict.error_class.value,
+        "code": verdict.code,
+        "detail": verdict.detail,
+        "remedy": verdict.remedy,
+    }

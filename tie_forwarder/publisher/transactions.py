@@ -1,0 +1,135 @@
+"""One transaction after the other through one producer, and when a commit counts as proven.
+
+Proven means: every future was looked at and has succeeded, the commit returned, and all of it took less than half of
+the transaction's time-out. Without the last, a process that was stopped in between (SIGSTOP, a suspended machine) would
+believe in a transaction that the broker has ended; kafka-python's commit may return without an error then.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence, Set
+from typing import Any, NamedTuple
+
+from kafka.errors import KafkaTimeoutError
+
+from tie_forwarder.publisher.commands import Fenced
+from tie_forwarder.publisher.deadline import Deadline
+from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
+from tie_forwarder.publisher.producer import Producer, Sent
+from tie_forwarder.publisher.settings import TRANSACTION_TIMEOUT_MS
+from tie_forwarder.spool import Row
+
+_INIT_SECONDS = 20.0
+_COMMIT_SECONDS = 15.0
+_ANSWER_SECONDS = 15.0
+_CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
+
+class Refusal(NamedTuple):
+    """A row of the transaction that Kafka refused, and how many stand before it."""
+
+    before: int
+    verdict: Verdict
+
+
+class Transactions:
+    """A transactional producer from its initialisation to its first error. One thread."""
+
+    def __init__(self, *, producer: Producer, deadline: Deadline, keep_waiting: Callable[[], bool]) -> None:
+        self._producer = producer
+        self._deadline = deadline
+        self._keep_waiting = keep_waiting
+
+    def open(self) -> None:
+        """Connects and initialises, which fences every other producer of the group and ends its open transaction.
+
+        Blocks for seconds. Raises PublisherError, also for a cluster that cannot do transactions.
+        """
+        self._producer.open()
+        give_up_at = time.monotonic() + _INIT_SECONDS
+        while True:
+            try:
+                with self._deadline.within(_INIT_SECONDS * 2, "the initialisation of transactions"):
+                    self._producer.client.init_transactions()
+            except KafkaTimeoutError as error:
+                if time.monotonic() < give_up_at and self._keep_waiting():
+                    continue
+                detail = "Kafka's transaction coordinator does not answer, although the brokers may"
+                verdict = Verdict(
+                    ErrorClass.TRANSIENT, "transactions_unavailable", detail, REMEDIES["transactions_unavailable"]
+                )
+                raise PublisherError(verdict) from error
+            except Exception as error:  # noqa: BLE001 - the library's edge: whatever it raises is translated
+                _raise(classify(error), error)
+            return
+
+    def publish(
+        self, rows: Sequence[Row], *, restamped: Set[int] = frozenset()
+    ) -> list[tuple[str, int, int]] | Refusal:
+        """One transaction with these rows: where each stands (topic, partition, offset) once the commit is proven.
+
+        The positions in `restamped` get the time of now instead of the time of receipt.
+
+        Blocks for Kafka's answers, seconds at most. Raises Fenced, and PublisherError when the outcome is an error or
+        is unknown; the producer is not to be used again after anything but a list.
+        """
+        started = time.clock_gettime(_CLOCK)
+        sent: list[Sent] = []
+        try:
+            self._producer.client.begin_transaction()
+            for row in rows:
+                try:
+                    now_ms = time.time_ns() // 1_000_000 if row.position in restamped else None
+                    sent.append(Sent(row, self._producer.send(row, timestamp_ms=now_ms)))
+                except PublisherError as error:
+                    if error.verdict.error_class is ErrorClass.POISON:
+                        return Refusal(len(sent), error.verdict)
+                    raise
+            refusal = self._check(sent)
+            if refusal is not None:
+                return refusal
+            with self._deadline.within(_COMMIT_SECONDS, "a commit"):
+                self._producer.client.commit_transaction()
+        except PublisherError as error:
+            _raise(error.verdict, error)
+        except Exception as error:  # noqa: BLE001 - the library's edge: whatever it raises is translated
+            _raise(classify(error), error)
+        if time.clock_gettime(_CLOCK) - started > TRANSACTION_TIMEOUT_MS / 2000:
+            detail = "the process stood still in a transaction, so its outcome must be read from the output"
+            raise PublisherError(Verdict(ErrorClass.TRANSIENT, "timeout", detail))
+        return [_place(future.value) for _, future in sent]
+
+    def close(self) -> bool:
+        """Ends the producer when nothing is outstanding; false when its thread could not be ended."""
+        with self._deadline.within(_COMMIT_SECONDS, "closing a producer"):
+            return self._producer.close()
+
+    def _check(self, sent: Sequence[Sent]) -> Refusal | None:
+        """Waits for every future and looks at every one."""
+        give_up_at = time.monotonic() + _ANSWER_SECONDS
+        with self._deadline.within(_ANSWER_SECONDS * 2, "waiting for Kafka's answers"):
+            self._producer.wait(sent, keep_waiting=lambda: time.monotonic() < give_up_at)
+        verdicts = [self._producer.outcome(future) for _, future in sent]
+        failed = [(index, verdict) for index, verdict in enumerate(verdicts) if verdict is not None]
+        if not failed:
+            return None
+        for index, verdict in failed:
+            if verdict.error_class is ErrorClass.POISON:
+                return Refusal(min(index, failed[0][0]), verdict)
+        worst = min((verdict for _, verdict in failed), key=lambda verdict: _ORDER.index(verdict.error_class))
+        _raise(worst, None)
+        return None
+
+
+_ORDER = (ErrorClass.FENCED, ErrorClass.BLOCKED, ErrorClass.TRANSIENT, ErrorClass.POISON)
+
+
+def _raise(verdict: Verdict, cause: BaseException | None) -> None:
+    if verdict.error_class is ErrorClass.FENCED:
+        raise Fenced(verdict.detail) from cause
+    raise PublisherError(verdict) from cause
+
+
+def _place(metadata: Any) -> tuple[str, int, int]:
+    return metadata.topic, metadata.partition, metadata.offset
