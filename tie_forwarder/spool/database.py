@@ -15,9 +15,9 @@ from tie_forwarder.errors import ForwarderError
 FILE_NAME = "spool.sqlite"
 VERSION = 1
 APPLICATION_ID = 0x54494546  # "TIEF"
+HEADER_BYTES = 100
 
 _MAGIC = b"SQLite format 3\x00"
-_HEADER_BYTES = 100
 _TABLES = """
 CREATE TABLE entry (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -32,7 +32,9 @@ CREATE TABLE entry (
 ) STRICT;
 """
 _PAGES_BETWEEN_CHECKPOINTS = 2_000
+_LOG_BYTES_KEPT = 16 * 1024 * 1024
 _CACHE_KIB = 2_048
+_DISK_SIGNS = ("is full", "readonly", "unable to open", "locked", "disk I/O error")
 
 
 class FileState(Enum):
@@ -43,26 +45,27 @@ class FileState(Enum):
     FOREIGN = "foreign"
 
 
-def is_disk_trouble(error: sqlite3.DatabaseError) -> bool:
-    """Whether the disk, not the file's content, is at fault: full, refusing, gone, or read-only."""
-    text = str(error)
-    return any(sign in text for sign in ("full", "readonly", "unable to open", "locked", "disk I/O error", "too big"))
+def is_disk_trouble(error: BaseException) -> bool:
+    """Whether the disk, not the file's content, is at fault: full, refusing, gone, locked or read-only."""
+    if isinstance(error, OSError):
+        return True
+    # Python 3.10 carries no error code of SQLite, only its text, which is fixed.
+    return isinstance(error, sqlite3.DatabaseError) and any(sign in str(error) for sign in _DISK_SIGNS)
 
 
 def look_at(path: Path) -> FileState:
     """Tells whose file stands at `path`. Raises ForwarderError for one that a newer version has written."""
+    if path.is_dir():
+        return FileState.FOREIGN
     try:
         with path.open("rb") as file:
-            header = file.read(_HEADER_BYTES)
+            header = file.read(HEADER_BYTES)
     except FileNotFoundError:
         return FileState.ABSENT
-    if not header:
-        return FileState.ABSENT
-    if len(header) < _HEADER_BYTES or not header.startswith(_MAGIC):
+    ours = int.from_bytes(header[68:72], "big") == APPLICATION_ID
+    if len(header) < HEADER_BYTES or not header.startswith(_MAGIC) or not ours:
         return FileState.FOREIGN
     version = int.from_bytes(header[60:64], "big")
-    if int.from_bytes(header[68:72], "big") != APPLICATION_ID:
-        return FileState.FOREIGN
     if version > VERSION:
         raise ForwarderError(
             f"the spool {path} has format version {version}, and this tie-forwarder knows versions up to {VERSION}",
@@ -72,7 +75,7 @@ def look_at(path: Path) -> FileState:
 
 
 def create(path: Path) -> None:
-    """Makes an empty spool. The version stands in the main file before anything goes to the write-ahead log."""
+    """Makes an empty spool, durably; a crash may leave a part of one. Raises sqlite3.DatabaseError."""
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
@@ -88,17 +91,29 @@ def create(path: Path) -> None:
 
 def connect_writer(path: Path) -> sqlite3.Connection:
     """The one writing connection. May be used on any one thread at a time. Raises sqlite3.DatabaseError."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    connection.execute("PRAGMA journal_mode=WAL")
-    connection.execute("PRAGMA synchronous=FULL")
-    connection.execute(f"PRAGMA wal_autocheckpoint={_PAGES_BETWEEN_CHECKPOINTS}")
-    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB}")
+    connection = _connect(path, "rw", _CACHE_KIB)
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute(f"PRAGMA wal_autocheckpoint={_PAGES_BETWEEN_CHECKPOINTS}")
+        connection.execute(f"PRAGMA journal_size_limit={_LOG_BYTES_KEPT}")
+        connection.execute("BEGIN IMMEDIATE")  # a read-only file or directory says so here, not at the first event
+        connection.execute("ROLLBACK")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
 def connect_reader(path: Path) -> sqlite3.Connection:
-    """A connection that cannot write, beside the writer's. Raises sqlite3.DatabaseError."""
-    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
-    connection.execute("PRAGMA query_only=1")
-    connection.execute(f"PRAGMA cache_size=-{_CACHE_KIB // 2}")
+    """A connection that leaves file and log as they are, also when it closes. Raises sqlite3.DatabaseError."""
+    return _connect(path, "ro", _CACHE_KIB // 2)
+
+
+def _connect(path: Path, mode: str, cache_kib: int) -> sqlite3.Connection:
+    location = f"{path.absolute().as_uri()}?mode={mode}"
+    connection = sqlite3.connect(location, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
+    # A damaged text would otherwise raise in the middle of a read, past every checksum.
+    connection.text_factory = bytes
+    connection.execute(f"PRAGMA cache_size=-{cache_kib}")
     return connection

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from tie_forwarder.errors import ForwarderError
 
 FILE_NAME = "lock"
+
+_HOLDER_BYTES = 16
 
 
 class DirectoryLock:
@@ -24,14 +27,15 @@ class DirectoryLock:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            holder = os.read(descriptor, 64).decode(errors="replace").strip() or "unknown"
+            holder = os.read(descriptor, _HOLDER_BYTES).decode(errors="replace").strip() or "unknown"
             os.close(descriptor)
             raise ForwarderError(
                 f"the spool directory {self._path.parent} is in use by process {holder}",
                 remedy="stop that process, or give this one a spool.directory of its own",
             ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        # Of fixed length, so that a full disk takes it in place of the last; else only the name is missing.
+        with suppress(OSError):
+            os.pwrite(descriptor, str(os.getpid()).encode().ljust(_HOLDER_BYTES - 1) + b"\n", 0)
         self._descriptor = descriptor
 
     def release(self) -> None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from tie_forwarder.spool import database
+from tie_forwarder.spool import database, suspicion
 from tie_forwarder.spool.row import COLUMNS, CorruptRow, Row, unpack
 
 _PAGE_BYTES = 8 * 1024 * 1024
+_SELECT = f"SELECT {COLUMNS} FROM entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"  # noqa: S608
 
 
 class Page(NamedTuple):
@@ -25,12 +27,12 @@ class Reader:
     """Reads rows in short transactions, so that the writer's checkpoints are never held up. One thread at a time."""
 
     def __init__(self, directory: Path) -> None:
-        self._path = directory / database.FILE_NAME
+        self._directory = directory
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
         """Opens the file. Raises sqlite3.DatabaseError when it is not there or not readable."""
-        self._connection = database.connect_reader(self._path)
+        self._connection = database.connect_reader(self._directory / database.FILE_NAME)
 
     def close(self) -> None:
         """Closes the file; it can be opened again."""
@@ -45,23 +47,33 @@ class Reader:
         return None if row is None else int(row[0])
 
     def read(self, *, after: int, through: int, limit: int) -> Page:
-        """At most `limit` rows with after < position <= through, fewer when they are large. Blocks for the disk."""
+        """At most `limit` rows with after < position <= through, fewer when they are large. Blocks for the disk.
+
+        A row whose content is damaged is told in `corrupt`. Where the file's structure is damaged it raises
+        sqlite3.DatabaseError, and the writer hears of it and ends, to mend the file at its next start.
+        """
         assert self._connection is not None, "open() comes before read()"
-        cursor = self._connection.execute(
-            f"SELECT {COLUMNS} FROM entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?",  # noqa: S608
-            (after, through, limit),
-        )
+        try:
+            return self._read(self._connection, after, through, limit)
+        except sqlite3.DatabaseError as error:
+            if not database.is_disk_trouble(error):
+                suspicion.raise_on(self._directory, str(error))
+            raise
+
+    def _read(self, connection: sqlite3.Connection, after: int, through: int, limit: int) -> Page:
         rows: list[Row] = []
         corrupt: list[int] = []
         position, size = after, 0
-        for raw in cursor:
-            position = raw[0]
-            size += len(raw[4])
-            try:
-                rows.append(unpack(raw))
-            except CorruptRow:
-                corrupt.append(position)
-            if size > _PAGE_BYTES:
-                break
-        cursor.close()
+        with closing(connection.execute(_SELECT, (after, through, limit))) as cursor:
+            for raw in cursor:
+                position = raw[0]
+                try:
+                    row = unpack(raw)
+                except CorruptRow:
+                    corrupt.append(position)
+                    continue
+                rows.append(row)
+                size += len(row.record.value) + len(raw[5])
+                if size >= _PAGE_BYTES:
+                    break
         return Page(rows, corrupt, position)

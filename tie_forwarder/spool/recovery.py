@@ -1,25 +1,29 @@
 """Opening the spool whatever state it was left in: damage is set aside and counted, the readable rest is kept.
 
-Nothing is ever deleted here. A file that is damaged or not ours is moved into a folder `damaged-<time>` beside it, and
-what can be read of it is copied into a new file, row by row.
+Nothing is ever deleted here. What can be read of a damaged file is copied into a new one; only when that is complete is
+the damaged file moved, as it was found, into a folder `damaged-<time>` beside it. A crash at any moment leaves either
+the damaged file, or a complete new one that the next start puts in its place.
 """
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import NamedTuple
 
-from tie_forwarder.spool import database
-from tie_forwarder.spool.row import COLUMNS, CorruptRow, RawRow, unpack
+from tie_forwarder.spool import database, suspicion
+from tie_forwarder.spool.database import FileState
+from tie_forwarder.spool.durable import sync
+from tie_forwarder.spool.salvage import pieces, salvage
 
-_CHECKED_BYTES = 1024 * 1024 * 1024
-"""Above this size the structure is not walked at start: rows are proven one by one as they are read."""
+_FULLY_CHECKED_BYTES = 64 * 1024 * 1024
+_CHECKED_BYTES = 512 * 1024 * 1024
+"""Above this size the file is not walked at start: damage is met while running, and mended at the start after that."""
 
-_INSERT = f"INSERT OR IGNORE INTO entry ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
+_MENDED = ".mended"
+_NEW = ".new"
 
 
 class Recovery(NamedTuple):
@@ -29,110 +33,106 @@ class Recovery(NamedTuple):
     """The folder that now holds the damaged file; None when there was no damage."""
     events_kept: int
     events_lost: int
-    """Rows that could not be read, as far as the gaps between positions tell."""
+    """Rows that could not be read, as far as the file tells."""
     reason: str
+
+
+_SOUND = Recovery(None, 0, 0, "")
 
 
 def open_writer(directory: Path) -> tuple[sqlite3.Connection, Recovery]:
     """A working connection to the spool in `directory`, made or mended as needed. Blocks for the disk.
 
-    Raises ForwarderError for a file of a newer version, OSError and sqlite3.OperationalError where the disk refuses.
+    Raises ForwarderError for a file of a newer version, OSError and sqlite3.DatabaseError where the disk refuses.
     """
     path = directory / database.FILE_NAME
     state = database.look_at(path)
-    recovery = Recovery(None, 0, 0, "")
-    if state is database.FileState.FOREIGN:
-        recovery = Recovery(_set_aside(path), 0, 0, "the file is not a spool of tie-forwarder")
-        state = database.FileState.ABSENT
-    if state is database.FileState.ABSENT:
-        if path.exists():
-            _set_aside(path)
-        _remove_remains(path)
-        database.create(path)
-    else:
-        reason = _damage(path)
-        if reason:
-            recovery = _salvage(path, reason)
+    for leftover in (path.with_name(path.name + _NEW), path.with_name(path.name + _NEW + "-copy")):
+        for piece in (*pieces(leftover), leftover.with_name(leftover.name + "-template")):
+            piece.unlink(missing_ok=True)
+    recovery = _finish_mending(path) or _prepare(path, state)
     return database.connect_writer(path), recovery
 
 
+def _prepare(path: Path, state: FileState) -> Recovery:
+    remains = [piece for piece in pieces(path) if piece.exists()]
+    if state is FileState.FOREIGN:
+        empty = path.is_file() and path.stat().st_size == 0
+        foreign = "the file is not a spool of tie-forwarder, or its head is lost"
+        return _mend(path, "the file is empty" if empty else foreign)
+    if state is FileState.OURS:
+        reason = suspicion.read(path.parent) or _damage(path)
+        return _mend(path, reason) if reason else _SOUND
+    if any(piece.stat().st_size for piece in remains if not piece.name.endswith("-shm")):
+        return _mend(path, "there is a log without the file that it belongs to")
+    for piece in remains:
+        piece.unlink()  # an index of nothing: no event is in it
+    new = path.with_name(path.name + _NEW)
+    database.create(new)
+    new.rename(path)
+    sync(path.parent)
+    suspicion.clear(path.parent)
+    return _SOUND
+
+
 def _damage(path: Path) -> str:
-    """What is wrong with the file's structure; empty when it is sound."""
+    """What is wrong with the file; empty when it is sound. Raises sqlite3.DatabaseError when it cannot be opened."""
     try:
-        with closing(database.connect_writer(path)) as connection:
-            connection.execute("SELECT min(position), max(position), count(*) FROM entry").fetchone()
-            if path.stat().st_size <= _CHECKED_BYTES:
-                verdict: str = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
-                if verdict != "ok":
-                    return verdict.replace("\n", " ")
-            return ""
+        with closing(database.connect_reader(path)) as connection:
+            size = path.stat().st_size
+            if size <= _CHECKED_BYTES:
+                check = "integrity_check" if size <= _FULLY_CHECKED_BYTES else "quick_check"
+                verdict: bytes = connection.execute(f"PRAGMA {check}(1)").fetchone()[0]
+                return "" if verdict == b"ok" else verdict.decode(errors="replace").replace("\n", " ")
+            connection.execute("SELECT min(position), max(position) FROM entry").fetchone()
     except sqlite3.DatabaseError as error:
         if database.is_disk_trouble(error):
             raise
         return str(error)
+    return ""
 
 
-def _salvage(path: Path, reason: str) -> Recovery:
-    aside = _set_aside(path)
-    database.create(path)
-    kept, last, first = 0, 0, None
-    with closing(database.connect_writer(path)) as target:
-        target.execute("BEGIN IMMEDIATE")
-        for raw in _readable_rows(aside / path.name):
-            kept += target.execute(_INSERT, raw).rowcount
-            first = raw[0] if first is None else min(first, raw[0])
-            last = max(last, raw[0])
-        target.execute("COMMIT")
-    span = last - first + 1 if first is not None else 0
-    return Recovery(aside, kept, max(0, span - kept), reason)
+def _mend(path: Path, reason: str) -> Recovery:
+    new = path.with_name(path.name + _NEW)
+    database.create(new)
+    salvaged = salvage(path, new)
+    sync(new)
+    new.rename(path.with_name(path.name + _MENDED))
+    sync(path.parent)
+    aside = _replace(path)
+    return Recovery(aside, salvaged.kept, salvaged.lost, reason)
 
 
-def _readable_rows(path: Path) -> Iterator[RawRow]:
-    """Every row of a damaged file that can be reached and whose checksum fits, each once."""
-    seen: set[int] = set()
-    for order in ("position ASC", "position DESC", "event_id ASC"):
-        try:
-            with closing(sqlite3.connect(f"file:{path}?mode=rw", uri=True)) as source:
-                for raw in source.execute(f"SELECT {COLUMNS} FROM entry ORDER BY {order}"):  # noqa: S608
-                    if raw[0] in seen or not _fits(raw):
-                        continue
-                    seen.add(raw[0])
-                    yield raw
-        except sqlite3.DatabaseError:
-            continue  # the walk ends at the damage; the next one comes from another side
+def _finish_mending(path: Path) -> Recovery | None:
+    mended = path.with_name(path.name + _MENDED)
+    if not mended.exists():
+        return None
+    with closing(database.connect_reader(mended)) as connection:
+        (kept,) = connection.execute("SELECT count(*) FROM entry").fetchone()
+    return Recovery(_replace(path), kept, 0, "an earlier start was ended while it mended the spool")
 
 
-def _fits(raw: RawRow) -> bool:
-    try:
-        unpack(raw)
-    except CorruptRow:
-        return False
-    return True
-
-
-def _set_aside(path: Path) -> Path:
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
-    number = 0
-    while True:
-        aside = path.parent / (f"damaged-{stamp}" + (f"-{number}" if number else ""))
-        try:
-            aside.mkdir()
-            break
-        except FileExistsError:
-            number += 1
-    for piece in _pieces(path):
+def _replace(path: Path) -> Path:
+    """Puts the complete new file in the place of the damaged one, which moves into a folder of its own."""
+    aside = _folder(path.parent)
+    for piece in pieces(path):
         if piece.exists():
             piece.rename(aside / piece.name)
+    sync(aside)
+    path.with_name(path.name + _MENDED).rename(path)
+    suspicion.clear(path.parent)
+    sync(path.parent)
     return aside
 
 
-def _remove_remains(path: Path) -> None:
-    """A log without its file belongs to nothing; SQLite would apply it to the new file."""
-    for piece in _pieces(path)[1:]:
-        if piece.exists():
-            _set_aside(path)
-            return
-
-
-def _pieces(path: Path) -> list[Path]:
-    return [path, path.with_name(path.name + "-wal"), path.with_name(path.name + "-shm")]
+def _folder(directory: Path) -> Path:
+    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+    number = 0
+    while True:
+        folder = directory / (f"damaged-{stamp}" + (f"-{number}" if number else ""))
+        try:
+            folder.mkdir(mode=0o750)
+        except FileExistsError:
+            number += 1
+        else:
+            return folder

@@ -8,82 +8,23 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
 from pathlib import Path
-from typing import NamedTuple
 
-from tie_forwarder.records.record import Record
-from tie_forwarder.spool import database, recovery
+from tie_forwarder.spool import database, recovery, suspicion
+from tie_forwarder.spool.changes import Changes, Outcome, Settled
 from tie_forwarder.spool.lock import DirectoryLock
-from tie_forwarder.spool.row import COLUMNS, Row, pack, unpack
-from tie_forwarder.spool.set_aside import set_rows_aside
+from tie_forwarder.spool.reserve import Reserve
+from tie_forwarder.spool.room import drop_oldest_rows, fit, used_bytes
+from tie_forwarder.spool.row import COLUMNS, RawRow, Row, destination_text, pack, row_bytes, unpack
+from tie_forwarder.spool.set_aside import SetAsideFile
 
 _INSERT = f"INSERT OR IGNORE INTO entry ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
 _RETURNED = "RETURNING position, destination, event_id, received_at_ms, detected_at"
+_DELETE_RANGE = f"DELETE FROM entry WHERE position BETWEEN ? AND ? {_RETURNED}"  # noqa: S608 - constants only
 _IDS_PER_STATEMENT = 500
-_ROW_OVERHEAD_BYTES = 160
-_DROPPED_AT_ONCE = 256
 _FREE_PAGES_WORTH_TRIMMING = 4_096
 _PAGES_TRIMMED_AT_ONCE = 512
-
-
-class Incoming(NamedTuple):
-    """A record on its way into the spool."""
-
-    record: Record
-    detected_at: int | None
-
-
-class Settled(NamedTuple):
-    """A row that has left the spool because Kafka has it."""
-
-    position: int
-    destination: str
-    event_id: bytes
-    received_at_ms: int
-    detected_at: int | None
-
-
-@dataclass(frozen=True)
-class Changes:
-    """What one turn asks of the spool."""
-
-    incoming: Sequence[Incoming] = ()
-    published: Sequence[tuple[int, int]] = ()
-    """Ranges of positions, both ends included, that this forwarder's own publisher has proven to be in Kafka."""
-    seen: Sequence[bytes] = ()
-    """Packed ids of events that were seen in the output."""
-    replaced: Sequence[tuple[int, Record]] = ()
-    """Rows that Kafka refuses, each with the dead letter that takes its place at the end of the spool."""
-    set_aside: Sequence[tuple[int, str]] = ()
-    """Positions whose rows can go nowhere (damaged, or refused even as a dead letter), each with its drop reason."""
-    keep_through: int = 0
-    """The position up to which rows may be in flight: a full spool never drops these."""
-
-    @property
-    def removes(self) -> bool:
-        return bool(self.published or self.seen or self.replaced or self.set_aside)
-
-
-@dataclass
-class Outcome:
-    """What one turn did. When `removals_pending`, nothing but drops happened and the removals must be asked again."""
-
-    accepted: int = 0
-    duplicates: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-    published: list[Settled] = field(default_factory=list)
-    seen: list[Settled] = field(default_factory=list)
-    replaced: int = 0
-    rows_dropped: int = 0
-    """How many of the dropped had been in the spool; the rest never entered it."""
-    removals_pending: bool = False
-    error: str = ""
-    """The disk's complaint; empty when all was written."""
-
-    def drop(self, reason: str, count: int) -> None:
-        if count:
-            self.dropped[reason] = self.dropped.get(reason, 0) + count
 
 
 class Spool:
@@ -94,6 +35,8 @@ class Spool:
         self._max_bytes = max_bytes
         self._drop_oldest = drop_oldest
         self._lock = DirectoryLock(directory)
+        self._reserve = Reserve(directory=directory, spool_bytes=max_bytes)
+        self._set_aside = SetAsideFile(directory)
         self._connection: sqlite3.Connection | None = None
         self._page_size = 4096
         self._next_position = 1
@@ -139,12 +82,17 @@ class Spool:
         """
         self._directory.mkdir(parents=True, exist_ok=True, mode=0o750)
         self._lock.acquire()
-        self._connection, found = recovery.open_writer(self._directory)
-        (self._page_size,) = self._connection.execute("PRAGMA page_size").fetchone()
-        (self._events, highest) = self._connection.execute("SELECT count(*), max(position) FROM entry").fetchone()
-        row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
-        self._next_position = max(highest or 0, row[0] if row else 0) + 1
-        self._measure()
+        try:
+            self._connection, found = recovery.open_writer(self._directory)
+            (self._page_size,) = self._connection.execute("PRAGMA page_size").fetchone()
+            (self._events, highest) = self._connection.execute("SELECT count(*), max(position) FROM entry").fetchone()
+            row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
+            self._next_position = max(highest or 0, row[0] if row else 0) + 1
+            self._measure()
+        except BaseException:
+            self.close()
+            raise
+        self._reserve.hold()
         return found
 
     def close(self) -> None:
@@ -163,8 +111,9 @@ class Spool:
         """
         try:
             return self._transaction(changes, make_room=False)
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, OSError) as error:
             if not database.is_disk_trouble(error):
+                suspicion.raise_on(self._directory, str(error))
                 raise
             return self._apply_in_need(changes, error)
 
@@ -175,31 +124,31 @@ class Spool:
         return None if raw is None else unpack(raw)
 
     def trim(self) -> None:
-        """Gives free pages back to the file system, a few at a time: call it in idle turns."""
+        """Gives free pages back to the file system, a few at a time, and takes the reserve again: for idle turns."""
         assert self._connection is not None
-        (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
-        if free > _FREE_PAGES_WORTH_TRIMMING:
-            self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES_TRIMMED_AT_ONCE})").fetchall()
+        with suppress(sqlite3.OperationalError):  # a disk that refuses now may take it in the next idle turn
+            (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
+            if free > _FREE_PAGES_WORTH_TRIMMING:
+                self._connection.execute(f"PRAGMA incremental_vacuum({_PAGES_TRIMMED_AT_ONCE})").fetchall()
+            self._reserve.hold()
 
-    def _apply_in_need(self, changes: Changes, error: sqlite3.DatabaseError) -> Outcome:
+    def _apply_in_need(self, changes: Changes, error: Exception) -> Outcome:
+        self._reserve.release()
         self._checkpoint()
         attempts: list[Callable[[], Outcome]] = []
         if changes.incoming:
             attempts.append(lambda: self._transaction(changes, make_room=self._drop_oldest))
         if changes.removes:
-            without = Changes(
-                published=changes.published, seen=changes.seen, replaced=changes.replaced, set_aside=changes.set_aside
-            )
-            attempts.append(lambda: _without_incoming(self._transaction(without, make_room=False), changes))
+            attempts.append(lambda: _lose_incoming(self._transaction(changes.without_incoming()), changes))
         for attempt in attempts:
             try:
                 outcome = attempt()
-            except sqlite3.DatabaseError as again:
+            except (sqlite3.DatabaseError, OSError) as again:
                 error = again
             else:
                 outcome.error = str(error)
                 return outcome
-        outcome = _without_incoming(Outcome(), changes)
+        outcome = _lose_incoming(Outcome(), changes)
         outcome.removals_pending = changes.removes
         outcome.error = str(error)
         return outcome
@@ -207,12 +156,10 @@ class Spool:
     def _checkpoint(self) -> None:
         """Moves the log into the file, so that the log's own space can be written again on a full disk."""
         assert self._connection is not None
-        try:
+        with suppress(sqlite3.DatabaseError):  # a full disk may refuse this too; the attempts after it tell
             self._connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
-        except sqlite3.DatabaseError:
-            return  # a full disk may refuse this too; the attempts after it tell
 
-    def _transaction(self, changes: Changes, *, make_room: bool) -> Outcome:
+    def _transaction(self, changes: Changes, *, make_room: bool = False) -> Outcome:
         assert self._connection is not None, "open() comes before apply()"
         connection = self._connection
         outcome = Outcome()
@@ -220,7 +167,8 @@ class Spool:
         connection.execute("BEGIN IMMEDIATE")
         try:
             if make_room:
-                self._drop_rows(outcome, "disk_full", 2 * len(changes.incoming), changes.keep_through)
+                needed = sum(row_bytes(pack(1, item.record, None)) for item in changes.incoming)
+                outcome.drop_rows("disk_full", drop_oldest_rows(connection, 2 * needed, changes.keep_through))
             if changes.incoming:
                 next_position = self._insert(changes, outcome, next_position)
             next_position = self._remove(changes, outcome, next_position)
@@ -228,7 +176,9 @@ class Spool:
         except BaseException:
             if connection.in_transaction:
                 connection.execute("ROLLBACK")
+            self._set_aside.undo()
             raise
+        self._set_aside.keep()
         self._next_position = next_position
         removed = len(outcome.published) + len(outcome.seen) + outcome.rows_dropped
         self._events += outcome.accepted - removed
@@ -237,48 +187,37 @@ class Spool:
 
     def _insert(self, changes: Changes, outcome: Outcome, position: int) -> int:
         assert self._connection is not None
-        incoming = self._fitting(changes, outcome)
-        rows = []
-        for record, detected_at in incoming:
-            rows.append(pack(position, record, detected_at))
-            position += 1
+        rows: Sequence[RawRow] = [
+            pack(position + index, record, detected_at) for index, (record, detected_at) in enumerate(changes.incoming)
+        ]
+        total = len(rows)
+        if self._bytes + sum(map(row_bytes, rows)) > self._max_bytes:
+            found = fit(
+                self._connection,
+                rows,
+                limit=self._max_bytes,
+                page_size=self._page_size,
+                drop_oldest=self._drop_oldest,
+                keep_through=changes.keep_through,
+            )
+            rows = found.rows
+            outcome.drop_rows("spool_full", found.dropped_stored)
+            outcome.drop("spool_full", found.dropped_incoming)
         inserted = self._connection.executemany(_INSERT, rows).rowcount if rows else 0
         outcome.accepted = inserted
         outcome.duplicates = len(rows) - inserted
-        return position
-
-    def _fitting(self, changes: Changes, outcome: Outcome) -> Sequence[Incoming]:
-        """What of the incoming finds room under the limit, after the policy has made it where it may."""
-        incoming = changes.incoming
-        need = sum(_size(item.record) for item in incoming)
-        if self._used() + need <= self._max_bytes:
-            return incoming
-        if self._drop_oldest:
-            while self._used() + need > self._max_bytes:
-                count = max(_DROPPED_AT_ONCE, len(incoming))
-                if not self._drop_rows(outcome, "spool_full", count, changes.keep_through):
-                    break
-        room = self._max_bytes - self._used()
-        fitting = 0
-        for item in incoming:
-            room -= _size(item.record)
-            if room < 0:
-                break
-            fitting += 1
-        outcome.drop("spool_full", len(incoming) - fitting)
-        return incoming[:fitting]
+        return position + total
 
     def _remove(self, changes: Changes, outcome: Outcome, position: int) -> int:
         assert self._connection is not None
         connection = self._connection
         for first, last in changes.published:
-            rows = connection.execute(f"DELETE FROM entry WHERE position BETWEEN ? AND ? {_RETURNED}", (first, last))  # noqa: S608
-            outcome.published += map(Settled._make, rows.fetchall())
+            outcome.published += _settled(connection.execute(_DELETE_RANGE, (first, last)))
         for start in range(0, len(changes.seen), _IDS_PER_STATEMENT):
             ids = changes.seen[start : start + _IDS_PER_STATEMENT]
             marks = ",".join("?" * len(ids))
-            rows = connection.execute(f"DELETE FROM entry WHERE event_id IN ({marks}) {_RETURNED}", ids)  # noqa: S608
-            outcome.seen += map(Settled._make, rows.fetchall())
+            statement = f"DELETE FROM entry WHERE event_id IN ({marks}) {_RETURNED}"  # noqa: S608 - marks only
+            outcome.seen += _settled(connection.execute(statement, ids))
         for refused, record in changes.replaced:
             row = connection.execute(
                 "DELETE FROM entry WHERE position = ? RETURNING detected_at", (refused,)
@@ -288,40 +227,25 @@ class Spool:
                 position += 1
                 outcome.replaced += 1
         if changes.set_aside:
-            for reason in set_rows_aside(connection, self._directory, changes.set_aside):
-                outcome.drop(reason, 1)
-                outcome.rows_dropped += 1
+            for reason in self._set_aside.take(connection, changes.set_aside):
+                outcome.drop_rows(reason, 1)
         return position
-
-    def _drop_rows(self, outcome: Outcome, reason: str, count: int, keep_through: int) -> int:
-        """Drops the oldest rows that cannot be in flight."""
-        assert self._connection is not None
-        oldest = "SELECT position FROM entry WHERE position > ? ORDER BY position LIMIT ?"
-        statement = f"DELETE FROM entry WHERE position IN ({oldest})"  # noqa: S608 - constants only
-        dropped = self._connection.execute(statement, (keep_through, count)).rowcount
-        outcome.drop(reason, dropped)
-        outcome.rows_dropped += dropped
-        return dropped
-
-    def _used(self) -> int:
-        assert self._connection is not None
-        (pages,) = self._connection.execute("PRAGMA page_count").fetchone()
-        (free,) = self._connection.execute("PRAGMA freelist_count").fetchone()
-        return int(pages - free) * self._page_size
 
     def _measure(self) -> None:
         assert self._connection is not None
-        self._bytes = self._used()
+        self._bytes = used_bytes(self._connection, self._page_size)
         self._oldest = self._connection.execute(
             "SELECT position, received_at_ms FROM entry ORDER BY position LIMIT 1"
         ).fetchone()
 
 
-def _size(record: Record) -> int:
-    headers = sum(len(name) + len(value) + 2 for name, value in record.headers)
-    return len(record.value) + headers + len(record.key or b"") + _ROW_OVERHEAD_BYTES
+def _settled(cursor: sqlite3.Cursor) -> list[Settled]:
+    return [
+        Settled(position, destination_text(destination), event_id, received_at_ms, detected_at)
+        for position, destination, event_id, received_at_ms, detected_at in cursor.fetchall()
+    ]
 
 
-def _without_incoming(outcome: Outcome, changes: Changes) -> Outcome:
+def _lose_incoming(outcome: Outcome, changes: Changes) -> Outcome:
     outcome.drop("disk_full", len(changes.incoming))
     return outcome

@@ -1,0 +1,96 @@
+"""The two that are compared: the bare sample and the forwarder, each from a flood of detections to its last one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import psutil
+
+from tests.harness.forwarder import Forwarder, Part
+from tests.harness.kafka.cluster import KafkaCluster
+from tests.harness.load import FabricPublisher
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.topics import Topics
+
+Delivery = Literal["at_least_once", "exactly_once"]
+PARTS: tuple[Part, ...] = ("receiver", "main", "publisher")
+_PATIENCE_SECONDS = 300.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """One run: events a second from the first one sent to the last one done, and what each process needed for it."""
+
+    rate: float
+    cpu_seconds: dict[str, float]
+    resident_megabytes: dict[str, float]
+
+
+def run_sample(*, fabric: Mosquitto, packets: Sequence[bytes], name: str) -> Result:
+    """The sample callback that does nothing, until it has been called for every detection."""
+    command = [sys.executable, "-m", "tests.bench.sample", str(fabric.client_config(name)), str(len(packets))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            watched = psutil.Process(process.pid)
+            before = _cpu(watched)
+            started = time.monotonic()
+            _flood(fabric, packets, name)
+            assert process.stdout.readline() == "done\n"
+            seconds = time.monotonic() - started
+            cpu, resident = _cpu(watched) - before, watched.memory_info().rss / 1e6
+        finally:
+            process.kill()
+    return Result(len(packets) / seconds, {"sample": cpu}, {"sample": resident})
+
+
+def run_forwarder(
+    *, fabric: Mosquitto, kafka: KafkaCluster, packets: Sequence[bytes], name: str, delivery: Delivery, directory: Path
+) -> Result:
+    """The forwarder, until Kafka has acknowledged every detection and the spool is settled."""
+    topics = Topics.unique().create(kafka.administration)
+    forwarder = Forwarder(
+        directory=directory / name,
+        dxl_config=fabric.client_config(name),
+        bootstrap_servers=kafka.bootstrap_servers,
+        topics=topics,
+        name=name,
+        options={"kafka": {"delivery": delivery}},
+    )
+    try:
+        forwarder.start()
+        forwarder.wait_until(lambda f: f.status()["group"]["role"] == "publishing", timeout=30.0)
+        processes = {part: forwarder.part(part) for part in PARTS}
+        before = {part: _cpu(process) for part, process in processes.items()}
+        started = time.monotonic()
+        _flood(fabric, packets, f"{name}-load")
+        while forwarder.ledger()["published"] < len(packets):
+            if time.monotonic() - started > _PATIENCE_SECONDS:
+                raise TimeoutError(f"only {forwarder.ledger()}")
+            time.sleep(0.05)
+        seconds = time.monotonic() - started
+        cpu: dict[str, float] = {part: _cpu(process) - before[part] for part, process in processes.items()}
+        resident: dict[str, float] = {part: process.memory_info().rss / 1e6 for part, process in processes.items()}
+        ledger = forwarder.ledger()
+        assert ledger["imbalance"] == 0, ledger
+        assert ledger["published"] == len(packets), ledger
+    finally:
+        forwarder.discard()
+    return Result(len(packets) / seconds, cpu, resident)
+
+
+def _flood(fabric: Mosquitto, packets: Sequence[bytes], name: str) -> None:
+    with FabricPublisher(fabric=fabric, name=f"{name}-flood") as publisher:
+        publisher.send(packets)
+
+
+def _cpu(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
