@@ -40,7 +40,8 @@ class Salvaged(NamedTuple):
 def salvage(damaged: Path, new: Path) -> Salvaged:
     """Copies the readable rows of `damaged` into `new`, an empty spool, durably when `new` is closed and synced.
 
-    When the file cannot be read at all, a copy of it with a new first page is read. Raises OSError and sqlite3.DatabaseError for `new` alone.
+    When the file cannot be read at all, a copy of it with a new first page is read. Raises OSError and
+    sqlite3.DatabaseError for `new` alone.
     """
     with closing(sqlite3.connect(new, isolation_level=None)) as target:
         target.execute("PRAGMA journal_mode=OFF")
