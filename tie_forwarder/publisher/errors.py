@@ -10,7 +10,7 @@ import re
 from enum import Enum
 from typing import NamedTuple
 
-from kafka.errors import KafkaError
+from kafka.errors import BrokerResponseError, KafkaError
 
 
 class ErrorClass(str, Enum):
@@ -95,10 +95,7 @@ _LONGEST_DETAIL = 300
 def classify(error: BaseException) -> Verdict:
     """The verdict on an exception of kafka-python. An unknown error counts as transient, loudly."""
     detail = describe(error)
-    number = getattr(error, "errno", None)
-    if number is None:
-        found = _NUMBER_IN_TEXT.search(str(error))
-        number = int(found.group(1)) if found else None
+    number = _number(error)
     if number in _BY_NUMBER:
         error_class, code = _BY_NUMBER[number]
         return Verdict(error_class, code, detail, REMEDIES.get(code, ""))
@@ -114,6 +111,17 @@ def classify(error: BaseException) -> Verdict:
     if isinstance(error, (ValueError, TypeError, AssertionError)):
         return Verdict(_POISON, "invalid_record", detail)
     return Verdict(_TRANSIENT, "unknown", detail)
+
+
+def _number(error: BaseException) -> int | None:
+    """Kafka's number of the error, also where kafka-python has wrapped it in a plain `KafkaError`."""
+    if isinstance(error, BrokerResponseError) and error.errno is not None:
+        return int(error.errno)
+    for inner in error.args:
+        if isinstance(inner, BaseException) and (number := _number(inner)) is not None:
+            return number
+    found = _NUMBER_IN_TEXT.search(str(error))
+    return int(found.group(1)) if found else None
 
 
 def describe(error: BaseException) -> str:

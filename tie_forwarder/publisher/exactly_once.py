@@ -9,6 +9,8 @@ from contextlib import suppress
 from dataclasses import asdict
 from typing import Any, Protocol
 
+from kafka.errors import KafkaError
+
 from tie_forwarder.publisher.commands import (
     Barrier,
     BatchResult,
@@ -169,7 +171,7 @@ class ExactlyOnce:
             raise
         except (PublisherError, UnknownTopic):
             raise
-        except Exception as error:
+        except KafkaError as error:
             raise PublisherError(_at_the_tail(classify(error))) from error
 
     def _carry_out(self, command: Command) -> Any:

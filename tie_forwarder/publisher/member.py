@@ -126,7 +126,9 @@ class Member:
 
     def _stand_by(self) -> Step:
         """Reads the output until it is time to take over; returns the reason."""
-        self._patience = self._rules.takeover_after * self._uniform(1.0, 1.5) * self.memory.boost
+        spread = self._uniform(1.0, 1.5)
+        began_at = self._monotonic()
+        self._patience = self._rules.takeover_after * spread * self.memory.boost
         self._vacant_after = self._uniform(0.5, 1.5)
         looked_at = self._monotonic()
         while True:
@@ -134,6 +136,9 @@ class Member:
             if self._monotonic() - looked_at < _LOOK_SECONDS:
                 continue
             looked_at = self._monotonic()
+            if self.memory.boost > 1.0 and self._publishes_steadily(since=began_at):
+                self.memory.boost = 1.0
+                self._patience = self._rules.takeover_after * spread
             if (yield PeekBeyond()):
                 self._progress_at = self._monotonic()
             if (yield from self._due()) is None:
@@ -183,6 +188,11 @@ class Member:
         while not (yield ReachedMark()):
             self._note((yield ReadTail()))
         yield Barrier()
+
+    def _publishes_steadily(self, *, since: float) -> bool:
+        """Whether another member has been publishing for so long that nobody is fencing anybody any more."""
+        now = self._monotonic()
+        return now - since > 2 * self._rules.takeover_after and now - self._progress_at < self._rules.takeover_after / 2
 
     def _due_at_start(self) -> Reason | None:
         if self.memory.reigned:

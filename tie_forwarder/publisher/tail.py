@@ -117,11 +117,14 @@ class Tail:
         if not held_back:
             self._peeked = {}
             return False
-        self._uncommitted.assign(held_back)
         for partition in held_back:
             self._uncommitted.seek(partition, max(stable[partition], self._peeked.get(partition, 0)))
         self._peeked = {partition: ends[partition] for partition in held_back}
-        return self._any_of_ours(held_back)
+        self._uncommitted.resume(*held_back)
+        try:
+            return self._any_of_ours(held_back)
+        finally:
+            self._uncommitted.pause(*held_back)
 
     def close(self) -> None:
         """Lets the connections go."""
@@ -142,6 +145,14 @@ class Tail:
     def _assign(self) -> None:
         self._assigned = self._partitions()
         self._committed.assign(self._assigned)
+        self._assign_uncommitted()
+
+    def _assign_uncommitted(self) -> None:
+        """All partitions, since the client forgets the metadata of topics that it has none of; paused until a peek."""
+        self._uncommitted.assign(self._assigned)
+        for partition in self._assigned:
+            self._uncommitted.seek(partition, 0)
+        self._uncommitted.pause(*self._assigned)
 
     def _take_new_partitions(self) -> None:
         new = [partition for partition in self._partitions() if partition not in self._assigned]
@@ -153,6 +164,7 @@ class Tail:
                 self._committed.seek(partition, position)
             for partition in new:
                 self._committed.seek(partition, 0)
+            self._assign_uncommitted()
 
     def _partitions(self) -> list[TopicPartition]:
         found = []
