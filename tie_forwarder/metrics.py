@@ -42,7 +42,7 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry, *, kinds: Sequence[str], topics: Sequence[str]) -> None:
         self.registry = registry
-        self._kinds = (*kinds, UNKNOWN_KIND)
+        self.kinds = (*kinds, UNKNOWN_KIND)
         self._topics = tuple(dict.fromkeys(topics))
         self._add_events()
         self._add_spool()
@@ -115,7 +115,7 @@ class Metrics:
         ProcessCollector(registry=self.registry)
 
     def _create_labels(self) -> None:
-        for kind in self._kinds:
+        for kind in self.kinds:
             self.received.labels(kind)
         for topic in self._topics:
             self.published.labels(topic)

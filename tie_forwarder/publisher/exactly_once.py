@@ -46,6 +46,7 @@ from tie_forwarder.spool import Reader, Row
 
 _IDLE_SECONDS = 0.5
 _BARRIER_SECONDS = 30.0
+_STANDBY_READS_SECONDS = 0.05
 
 
 class Reports(Protocol):
@@ -136,6 +137,7 @@ class ExactlyOnce:
         self._transactions: Transactions | None = None
         self._role = Role.STANDBY
         self._read_to = 0
+        self._tail_read_at = 0.0
         self._restamped: set[int] = set()
         self._commands: dict[type[Any], Callable[[Any], Any]] = {
             SeekTail: self._seek_tail,
@@ -193,6 +195,10 @@ class ExactlyOnce:
         self._tail.seek_by_time(min(now_ms, now_ms if oldest_ms is None else oldest_ms) - self._margin_ms)
 
     def _read_tail(self, _: ReadTail) -> list[Seen]:
+        if self._role is Role.STANDBY:
+            # Nobody waits for a standby: fewer and larger reads cost it less.
+            self._stop.wait(max(0.0, self._tail_read_at + _STANDBY_READS_SECONDS - time.monotonic()))
+            self._tail_read_at = time.monotonic()
         found = self._tail.read()
         if found:
             self._reports.seen(found)

@@ -104,10 +104,15 @@ class Tail:
 
     def advance(self, published: Iterable[tuple[str, int, int]]) -> None:
         """Skips what this member has published itself, given as topic, partition and offset: nobody else could."""
+        ends: dict[tuple[str, int], int] = {}
         for topic, partition, offset in published:
-            place = TopicPartition(topic, partition)
-            if self._committed.position(place) <= offset:
-                self._committed.seek(place, offset + 1)
+            place = (topic, partition)
+            if offset >= ends.get(place, 0):
+                ends[place] = offset + 1
+        for (topic, partition), end in ends.items():
+            place_in_kafka = TopicPartition(topic, partition)
+            if self._committed.position(place_in_kafka) < end:
+                self._committed.seek(place_in_kafka, end)
 
     def peek_beyond(self) -> bool:
         """Whether records of our kind have come above the last stable offset since the last look."""

@@ -7,11 +7,14 @@ the receiver process alone, and only after it has read a sample of every message
 from __future__ import annotations
 
 import logging
+from functools import partial
 from typing import Any
 
 import dxlclient.message as dxl
 
 from tie_forwarder.children.log import log
+
+_READ_BYTES = 16 * 1024
 
 
 def install_compiled_unpacker() -> bool:
@@ -29,7 +32,8 @@ def install_compiled_unpacker() -> bool:
     samples = _samples()
     expected = [_fields(dxl.Message._from_bytes(sample)) for sample in samples]  # noqa: SLF001
     pure = dxl.msgpack.Unpacker
-    dxl.msgpack.Unpacker = Unpacker
+    # Its default is to allocate a mebibyte for every message.
+    dxl.msgpack.Unpacker = partial(Unpacker, read_size=_READ_BYTES)
     try:
         same = [_fields(dxl.Message._from_bytes(sample)) for sample in samples] == expected  # noqa: SLF001
     except Exception as error:  # noqa: BLE001 - whatever it raises, it is not used
