@@ -14,6 +14,7 @@ from tie_forwarder.supervisor.publisher_watch import Trouble
 _RECENT_DROP_SECONDS = 60.0
 _BEHIND_SECONDS = 30.0
 _WAITING_SECONDS = 3.0
+_CONNECTING_SECONDS = 5.0
 
 
 class Problem(NamedTuple):
@@ -36,7 +37,7 @@ class Facts:
     receiver_phase: str
     receiver_trouble: str
     subscription_refused: str
-    publisher_connected: bool
+    publisher_unconnected_seconds: float
     publisher_waiting_seconds: float
     publisher_trouble: Trouble | None
     spool_events: int
@@ -140,6 +141,6 @@ def _publishing(facts: Facts) -> list[Problem]:
     behind = facts.spool_oldest_at is not None and facts.now - facts.spool_oldest_at > _BEHIND_SECONDS
     if behind and facts.role == "publishing":
         return [Problem("buffering", "behind", f"{facts.spool_events} events wait in the spool", "")]
-    if not facts.publisher_connected and not facts.starting and facts.role == "publishing":
-        return [Problem("buffering", "connecting", "no connection to Kafka yet", "")]
+    if facts.publisher_unconnected_seconds > _CONNECTING_SECONDS:
+        return [Problem("buffering", "connecting", "no connection to Kafka yet", "see whether the brokers run")]
     return []

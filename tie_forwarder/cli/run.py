@@ -9,7 +9,7 @@ import click
 
 from tie_forwarder.cli import config_options
 from tie_forwarder.config import Config, ConfigError, load
-from tie_forwarder.config.verification import verify
+from tie_forwarder.config.inspection import Inspection, inspect
 from tie_forwarder.log import configure
 from tie_forwarder.memory import limit_malloc
 from tie_forwarder.supervisor.reload import Reload
@@ -26,16 +26,16 @@ def run(config: Path | None, overrides: Mapping[str, str]) -> int:
     configuration, certificates and secrets again. Nothing that the spool has accepted is lost either way.
     """
 
-    def load_verified() -> Config:
+    def load_inspected() -> tuple[Config, Inspection]:
         loaded = load(config, overrides=overrides)
-        faults = verify(loaded)
-        if faults:
-            raise ConfigError(faults)
-        return loaded
+        found = inspect(loaded)
+        if found.faults:
+            raise ConfigError(found.faults)
+        return loaded, found
 
     limit_malloc()
-    loaded = load_verified()
+    loaded, found = load_inspected()
     configure(level=loaded.log.level, form=loaded.log.format)
-    supervisor = Supervisor(loaded, reload=Reload(load_verified))
+    supervisor = Supervisor(loaded, certificates=found.certificates, reload=Reload(lambda: load_inspected()[0]))
     with captured_signals(supervisor.wishes):
         return supervisor.run()

@@ -1,58 +1,41 @@
-"""The certificates in use and when they end, read again now and then, since they are renewed under a running daemon."""
+"""The certificates in use and when they end, looked at again now and then: they are renewed under a running daemon."""
 
 from __future__ import annotations
 
+import subprocess
+import threading
 from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
 
 from tie_forwarder.config import Config
-from tie_forwarder.config.certificates import certificate_expiry
-from tie_forwarder.config.fabric_file import FabricFile
-from tie_forwarder.errors import ForwarderError
+from tie_forwarder.config.inspection import Certificate, inspect
 
-_BETWEEN_LOOKS_SECONDS = 60.0
-
-
-class Certificate(NamedTuple):
-    """One certificate file."""
-
-    role: str
-    path: Path
-    ends_at: float
-    """Seconds since the epoch."""
+_BETWEEN_LOOKS_SECONDS = 600.0
 
 
 class Certificates:
-    """Looks at the files at most once a minute. One thread."""
+    """Knows what the last look has found; looks on a thread of its own, in a process of its own."""
 
-    def __init__(self, *, monotonic: Callable[[], float]) -> None:
+    def __init__(self, *, monotonic: Callable[[], float], first: list[Certificate]) -> None:
         self._monotonic = monotonic
-        self._looked_at: float | None = None
-        self._found: tuple[Certificate, ...] = ()
+        self._looked_at = monotonic()
+        self._found = tuple(first)
+        self._looking: threading.Thread | None = None
 
     def current(self, config: Config) -> tuple[Certificate, ...]:
-        """The certificates that can be read; what cannot is left out."""
-        now = self._monotonic()
-        if self._looked_at is None or now - self._looked_at > _BETWEEN_LOOKS_SECONDS:
-            self._looked_at = now
-            self._found = tuple(_look(config))
+        """The certificates that could be read at the last look. Never blocks."""
+        idle = self._looking is None or not self._looking.is_alive()
+        if idle and self._monotonic() - self._looked_at > _BETWEEN_LOOKS_SECONDS:
+            self._looked_at = self._monotonic()
+            self._looking = threading.Thread(target=self._look, args=(config,), name="certificates", daemon=True)
+            self._looking.start()
         return self._found
 
+    def look_soon(self) -> None:
+        """The files may have changed."""
+        self._looked_at = self._monotonic() - _BETWEEN_LOOKS_SECONDS - 1
 
-def _look(config: Config) -> list[Certificate]:
-    fabric = FabricFile(file=config.dxl.config_file, place="")
-    paths = {
-        "dxl_client": fabric.certificate("CertFile"),
-        "dxl_brokers": fabric.certificate("BrokerCertChain"),
-        "kafka_client": config.kafka.security.certificate_file,
-        "kafka_brokers": config.kafka.security.ca_file,
-    }
-    found = []
-    for role, path in paths.items():
-        if path is not None:
-            try:
-                found.append(Certificate(role, path, certificate_expiry(path).timestamp()))
-            except ForwarderError:
-                continue  # a file that is being renewed right now; the next look sees it
-    return found
+    def _look(self, config: Config) -> None:
+        try:
+            self._found = tuple(inspect(config).certificates)
+        except (OSError, subprocess.SubprocessError):
+            return  # a machine without room for a process has louder troubles; the next look may work

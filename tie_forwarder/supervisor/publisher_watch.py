@@ -58,6 +58,7 @@ class PublisherWatch:
         self.connected = False
         self.waiting_seconds = 0.0
         self.trouble: Trouble | None = None
+        self._connected_at = monotonic()
         self.started()
 
     def started(self) -> None:
@@ -71,6 +72,8 @@ class PublisherWatch:
         """A status frame has come."""
         self._status_at = self._monotonic()
         self.connected = body["connected"]
+        if self.connected:
+            self._connected_at = self._status_at
         self.waiting_seconds = body["waiting_seconds"]
         if body["trouble"] is not None:
             trouble = Trouble.of(body["trouble"])
@@ -79,6 +82,11 @@ class PublisherWatch:
                 self.trouble = trouble
         elif self.connected and self.waiting_seconds == 0.0:
             self.trouble = None
+
+    @property
+    def unconnected_seconds(self) -> float:
+        """For how long there has been no connection, over all processes; 0 while there is one."""
+        return 0.0 if self.connected else self._monotonic() - self._connected_at
 
     def on_published(self) -> None:
         """Kafka has taken records: whatever the trouble was, it is over."""

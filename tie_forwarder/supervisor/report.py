@@ -7,9 +7,9 @@ from typing import Any
 
 from tie_forwarder import __version__
 from tie_forwarder.config import Config
+from tie_forwarder.config.inspection import Certificate
 from tie_forwarder.health import Assessment
 from tie_forwarder.spool import Spool
-from tie_forwarder.supervisor.certificates import Certificate
 from tie_forwarder.supervisor.guard import Guard
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch

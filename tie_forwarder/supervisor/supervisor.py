@@ -17,6 +17,7 @@ from prometheus_client import CollectorRegistry
 from tie_forwarder import __version__
 from tie_forwarder.backoff import Backoff
 from tie_forwarder.config import Config
+from tie_forwarder.config.inspection import Certificate
 from tie_forwarder.health import Assessment, Facts, Health
 from tie_forwarder.http.application import Application
 from tie_forwarder.http.board import Board, Notice
@@ -49,7 +50,7 @@ _STARTING_SECONDS = 15.0
 class Supervisor:
     """The daemon. `run` is its life; everything here belongs to the main thread."""
 
-    def __init__(self, config: Config, *, reload: Reload) -> None:
+    def __init__(self, config: Config, *, certificates: list[Certificate], reload: Reload) -> None:
         self._config = config
         self._reload = reload
         self._log = structlog.stdlib.get_logger()
@@ -104,7 +105,7 @@ class Supervisor:
             application = Application(board=self._board, registry=self._metrics.registry)
             self._server = Server(application=application, address=config.http.address)
         self._health = Health(now=time.time)
-        self._certificates = Certificates(monotonic=time.monotonic)
+        self._certificates = Certificates(monotonic=time.monotonic, first=certificates)
         self._notifier = Notifier()
         self._wishes = Wishes()
         self._ticked_at = time.monotonic()
@@ -224,7 +225,7 @@ class Supervisor:
                 receiver_phase=status.phase,
                 receiver_trouble=status.trouble,
                 subscription_refused=status.refused_subscription,
-                publisher_connected=self._publisher.connected,
+                publisher_unconnected_seconds=self._publisher.unconnected_seconds,
                 publisher_waiting_seconds=self._publisher.waiting_seconds,
                 publisher_trouble=self._publisher.trouble,
                 spool_events=self._spool.events,
@@ -302,6 +303,7 @@ class Supervisor:
         change = self._reload.again(self._config)
         if change is not None:
             self._config = change.config
+            self._certificates.look_soon()
             if change.receiver:
                 self._receiver_guard.replace("reload", "its configuration has changed")
             if change.publisher:

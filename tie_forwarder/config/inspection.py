@@ -1,0 +1,92 @@
+"""Looking at certificates and files in a process of its own, which ends afterwards.
+
+The library that reads certificates takes eight megabytes, which the daemon would keep for the rest of its life.
+`python -m tie_forwarder.config.inspection` reads a pickled request on standard input and answers in kind; both ends are
+this module.
+"""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tie_forwarder.config.faults import Fault
+from tie_forwarder.config.model import Config
+
+_PATIENCE_SECONDS = 30.0
+
+
+class Certificate(NamedTuple):
+    """One certificate file."""
+
+    role: str
+    path: Path
+    ends_at: float
+    """Seconds since the epoch."""
+
+
+class Inspection(NamedTuple):
+    """What was found."""
+
+    faults: list[Fault]
+    certificates: list[Certificate]
+
+
+def inspect(config: Config) -> Inspection:
+    """Verifies what the configuration refers to, and reads when its certificates end. Blocks for half a second.
+
+    Raises OSError, subprocess.SubprocessError where the process cannot be had.
+    """
+    done = subprocess.run(
+        [sys.executable, "-m", "tie_forwarder.config.inspection"],
+        input=pickle.dumps(config),
+        stdout=subprocess.PIPE,
+        timeout=_PATIENCE_SECONDS,
+        check=True,
+    )
+    found: Inspection = pickle.loads(done.stdout)  # noqa: S301 - written by this module a moment ago
+    return found
+
+
+def _inspect_here(config: Config) -> Inspection:
+    from tie_forwarder.config.verification import verify
+
+    return Inspection(verify(config), _certificates(config))
+
+
+def _certificates(config: Config) -> list[Certificate]:
+    from tie_forwarder.config.certificates import certificate_expiry
+    from tie_forwarder.config.fabric_file import FabricFile
+    from tie_forwarder.errors import ForwarderError
+
+    fabric = FabricFile(file=config.dxl.config_file, place="")
+    paths: dict[str, Any] = {
+        "dxl_client": fabric.certificate("CertFile"),
+        "dxl_brokers": fabric.certificate("BrokerCertChain"),
+        "kafka_client": config.kafka.security.certificate_file,
+        "kafka_brokers": config.kafka.security.ca_file,
+    }
+    found = []
+    for role, path in paths.items():
+        if path is not None:
+            try:
+                found.append(Certificate(role, path, certificate_expiry(path).timestamp()))
+            except ForwarderError:
+                continue  # it is among the faults, or is being renewed right now
+    return found
+
+
+def main() -> None:
+    """The process: one request, one answer."""
+    # Under `-m` this module has another name; what is pickled must bear the importable one.
+    from tie_forwarder.config import inspection
+
+    config: Config = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by our parent
+    sys.stdout.buffer.write(pickle.dumps(inspection._inspect_here(config)))  # noqa: SLF001 - this very module
+
+
+if __name__ == "__main__":
+    main()
