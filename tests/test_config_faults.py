@@ -61,7 +61,7 @@ def test_a_fault_reads_as_a_sentence(tmp_path: Path) -> None:
         ("dxl: {keep_alive_seconds: 0}", "dxl.keep_alive_seconds", "greater than or equal to 1", ""),
         ("dxl: {keep_alive_seconds: 1.5}", "dxl.keep_alive_seconds", "integer", "whole number"),
         ("dxl: {canary_timeout_seconds: 2}", "dxl.canary_timeout_seconds", "longer than canary_interval", "twice"),
-        ("dxl: {canary_timeout_seconds: 26}", "dxl.canary_timeout_seconds", "the 30 s within which", "lower"),
+        ("dxl: {canary_timeout_seconds: 29}", "dxl.canary_timeout_seconds", "the 30 s within which", "lower"),
         ("kafka: {bootstrap_servers: []}", "kafka.bootstrap_servers", "at least 1", "at least one"),
         ("kafka: {bootstrap_servers: ['::1:9092']}", "kafka.bootstrap_servers[0]", "several colons", "brackets"),
         ("kafka: {bootstrap_servers: ['[x]:9']}", "kafka.bootstrap_servers[0]", "no IPv6 address", "[::1]"),

@@ -13,7 +13,8 @@ from importlib.metadata import version
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from tie_forwarder import __version__
-from tie_forwarder.events.reasons import Reason
+from tie_forwarder.events.reasons import Reason as DeadLetterReason
+from tie_forwarder.publisher.commands import Reason
 
 STATES = ("ok", "standby", "buffering", "blocked", "degraded")
 ROLES = ("standby", "taking_over", "publishing")
@@ -28,7 +29,22 @@ RESTART_REASONS = (
     "error",
     "reload",
 )
-ERROR_CLASSES = ("transient", "blocked", "poison", "fenced")
+PUBLISH_ERRORS = {
+    "transient": (
+        "connection", "timeout", "leader_election", "not_enough_replicas", "quota", "stuck", "spool", "renewed",
+        "transactions_unavailable", "unknown",
+    ),
+    "blocked": (
+        "authentication", "sasl_mechanism", "tls", "unknown_topic", "invalid_topic", "topic_authorization",
+        "group_authorization", "cluster_authorization", "transactional_id_authorization", "transactions_unavailable",
+        "unsupported_version", "clock",
+    ),
+    "poison": ("too_large", "invalid_record", "invalid_timestamp", "policy_violation"),
+    "fenced": ("fenced",),
+}  # fmt: skip
+"""The codes of Kafka's errors by class; a test holds them against what the publisher can report."""
+
+TAKEOVERS = tuple(reason.value for reason in Reason if reason is not Reason.RENEWED)
 UNKNOWN_KIND = "unknown"
 
 _FAST = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
@@ -119,17 +135,25 @@ class Metrics:
             self.received.labels(kind)
         for topic in self._topics:
             self.published.labels(topic)
-        for reason in Reason:
+        for reason in DeadLetterReason:
             self.dead_lettered.labels(reason.value)
+        self._create_fault_labels()
+        for role in ROLES:
+            self.group_role.labels(role)
+        for state in STATES:
+            self.state.labels(state)
+
+    def _create_fault_labels(self) -> None:
         for drop_reason in DROP_REASONS:
             self.dropped.labels(drop_reason)
         for restart_reason in RESTART_REASONS:
             self.publisher_restarts.labels(restart_reason)
             self.receiver_restarts.labels(restart_reason)
-        for role in ROLES:
-            self.group_role.labels(role)
-        for state in STATES:
-            self.state.labels(state)
+        for error_class, codes in PUBLISH_ERRORS.items():
+            for code in codes:
+                self.publish_errors.labels(error_class, code)
+        for takeover in TAKEOVERS:
+            self.group_takeovers.labels(takeover)
 
     def set_state(self, state: str) -> None:
         """Shows `state` and no other."""

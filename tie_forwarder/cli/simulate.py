@@ -56,7 +56,9 @@ def simulate(
     invalid: float,
     seed: int | None,
 ) -> None:
-    """Publish detections to a fabric: synthetic ones, or the payloads of files.
+    """Publish detections to a fabric.
+
+    They are synthetic, or the payloads of files.
 
     The client needs the right to publish TIE detections, which on a real fabric only TIE servers should have.
     """

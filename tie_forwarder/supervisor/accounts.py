@@ -25,6 +25,7 @@ class Accounts:
         self._ledger = Ledger()
         self._received_by_kind = {kind: metrics.received.labels(kind) for kind in metrics.kinds}
         self._receiver_counts = (0, 0)
+        self._receiver_phase = ""
         self._taken_from_receiver = 0
         self.snapshot = self._ledger.snapshot(0)
         """The ledger as of the last commit."""
@@ -42,6 +43,7 @@ class Accounts:
         received, dropped = self._receiver_counts
         self._lose("receiver_lost", received - dropped - self._taken_from_receiver)
         self._receiver_counts = (0, 0)
+        self._receiver_phase = ""
         self._taken_from_receiver = 0
 
     def on_receiver_status(self, status: Mapping[str, Any]) -> None:
@@ -49,6 +51,9 @@ class Accounts:
         dropped_before = self._receiver_counts[1]
         self._receiver_counts = (status["received"], status["dropped"])
         self._lose("receiver_queue_full", status["dropped"] - dropped_before)
+        if status["phase"] == "receiving" and self._receiver_phase != "receiving":
+            self._metrics.dxl_connects.inc()
+        self._receiver_phase = status["phase"]
         for seconds in status["canary_round_trips"]:
             self._metrics.canary.observe(seconds)
 
@@ -84,6 +89,10 @@ class Accounts:
     def on_publish_error(self, error_class: str, code: str) -> None:
         """Kafka, or kafka-python, has failed."""
         self._metrics.publish_errors.labels(error_class, code).inc()
+
+    def on_takeover(self, reason: str) -> None:
+        """This member takes over."""
+        self._metrics.group_takeovers.labels(reason).inc()
 
     def on_commit(self, changes: Changes, outcome: Outcome, seconds: float, in_spool: int) -> None:
         """A turn's changes are on the disk."""

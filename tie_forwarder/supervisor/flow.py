@@ -158,6 +158,8 @@ class Flow:
             except Empty:
                 return
             self._selector.register(source.child.output, selectors.EVENT_READ, source)
+            if source.child.name == "receiver":
+                self._accounts.on_receiver_started()
             if source.child.name == "publisher":
                 self._publishing_child = source.child
                 self._granted = 0
@@ -221,6 +223,8 @@ class Flow:
 
     def _on_role(self, report: dict[str, Any]) -> None:
         self._publisher.on_role(report["role"], report["reason"])
+        if report["role"] == "taking_over" and report["reason"] != "renewed":
+            self._accounts.on_takeover(report["reason"])
 
     def _commit(self) -> None:
         if not self._pending:

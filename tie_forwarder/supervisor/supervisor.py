@@ -259,13 +259,13 @@ class Supervisor:
         metrics.set_role(self._publisher.role.role)
 
     def _tell_service_manager(self, assessment: Assessment, *, ready: bool, live: bool) -> None:
+        detail = _first_detail(assessment)
+        text = assessment.state + (f": {assessment.reason}: {detail}" if assessment.problems else "")
+        self._notifier.status(text.replace("\n", " ")[:400])
         if ready:
             self._notifier.ready()
         if live:
             self._notifier.alive()
-        detail = _first_detail(assessment)
-        text = assessment.state + (f": {assessment.reason}: {detail}" if assessment.problems else "")
-        self._notifier.status(text.replace("\n", " ")[:400])
 
     def _live(self) -> bool:
         return time.monotonic() - self._flow.ticked_at < _STALLED_SECONDS / 3 and self._flow_thread.is_alive()
