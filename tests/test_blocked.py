@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +36,6 @@ def secured(authority: Authority, password_file: Path, **changes: Any) -> dict[s
     return {"protocol": "sasl_ssl", "ca_file": str(authority.ca_file), "sasl": sasl, **changes}
 
 
-def grant_all(kafka: KafkaCluster, topics: Topics, *, group: str = "") -> None:
-    for topic in (topics.detection, topics.dead_letter):
-        for operation in ("WRITE", "READ", "DESCRIBE"):
-            kafka.administration.grant("User:forwarder", operation, name=topic)
-    if group:
-        kafka.administration.grant("User:forwarder", "WRITE", resource="transactional_id", name=group)
-        kafka.administration.grant("User:forwarder", "DESCRIBE", resource="transactional_id", name=group)
-
-
 def assert_blocked(forwarder: Forwarder, *reasons: str) -> Mapping[str, Any]:
     forwarder.wait_until(
         lambda f: f.status()["state"] == "blocked" and f.status()["reason"] in reasons,
@@ -62,73 +53,6 @@ def assert_mended(forwarder: Forwarder, judge: Judge, count: int) -> None:
     forwarder.wait_until(lambda f: f.status()["state"] == "ok", timeout=10.0)
     assert forwarder.ledger()["imbalance"] == 0
     judge.verdict(range(count)).assert_exactly_once()
-
-
-@pytest.mark.timeout(240)
-def test_a_wrong_password_and_missing_rights_are_named_and_mend_without_a_restart(
-    tmp_path: Path,
-    mosquitto: Mosquitto,
-    secured_kafka: KafkaCluster,
-    authority: Authority,
-    make_forwarder: MakeForwarder,
-    make_publisher: MakePublisher,
-) -> None:
-    topics = Topics.unique().create(secured_kafka.administration)
-    judge = Judge(bootstrap_servers=secured_kafka.internal_servers, topics=topics)
-    password = tmp_path / "password"
-    password.write_text("wrong-password-5521\n")
-    options = {"kafka": {"security": secured(authority, password), "delivery": "at_least_once"}}
-    forwarder = make_forwarder(fabric=mosquitto, kafka=secured_kafka, topics=topics, options=options)
-    forwarder.start()
-    make_publisher(mosquitto).publish_detections(range(50))
-    assert_blocked(forwarder, "authentication")
-    password.write_text("right-password-9317\n")
-    assert_blocked(forwarder, "topic_authorization", "unknown_topic", "cluster_authorization")
-    grant_all(secured_kafka, topics)
-    assert_mended(forwarder, judge, 50)
-    secured_kafka.administration.revoke("User:forwarder", "WRITE", name=topics.detection)
-    make_publisher(mosquitto, "second").publish_detections(range(50, 100))
-    assert_blocked(forwarder, "topic_authorization", "cluster_authorization")
-    secured_kafka.administration.grant("User:forwarder", "WRITE", name=topics.detection)
-    assert_mended(forwarder, judge, 100)
-    everything = forwarder.log() + forwarder.get("/status")[1] + forwarder.get("/metrics")[1]
-    assert "right-password-9317" not in everything
-    assert "wrong-password-5521" not in everything
-
-
-@pytest.mark.timeout(240)
-def test_exactly_once_names_the_rights_that_it_lacks(
-    tmp_path: Path,
-    mosquitto: Mosquitto,
-    secured_kafka: KafkaCluster,
-    authority: Authority,
-    make_forwarder: MakeForwarder,
-    make_publisher: MakePublisher,
-) -> None:
-    topics = Topics.unique().create(secured_kafka.administration)
-    password = tmp_path / "password"
-    password.write_text("right-password-9317")
-    group = f"group-{topics.detection}"
-    options = {
-        "kafka": {"security": secured(authority, password), "delivery": "exactly_once"},
-        "group": {"name": group},
-    }
-    for topic in (topics.detection, topics.dead_letter):
-        for operation in ("WRITE", "DESCRIBE"):
-            secured_kafka.administration.grant("User:forwarder", operation, name=topic)
-    forwarder = make_forwarder(fabric=mosquitto, kafka=secured_kafka, topics=topics, options=options)
-    forwarder.start()
-    make_publisher(mosquitto).publish_detections(range(20))
-    status = assert_blocked(forwarder, "topic_authorization")
-    assert "Read" in status["remedy"]
-    grant_all(secured_kafka, topics)
-    status = assert_blocked(forwarder, "transactional_id_authorization")
-    assert "transactional id" in status["remedy"]
-    grant_all(secured_kafka, topics, group=group)
-    assert_mended(forwarder, Judge(bootstrap_servers=secured_kafka.internal_servers, topics=topics), 20)
-
-
-Fault = Callable[[dict[str, Any]], Any]
 
 
 @pytest.mark.parametrize(
