@@ -14,14 +14,20 @@ from tie_forwarder.log import relay
 from tie_forwarder.memory import ENVIRONMENT
 
 _PIPE_BYTES = 1024 * 1024
+_LONGEST_LINE_BYTES = 64 * 1024
+_LAST_LINES_SECONDS = 1.0
+_OPTIONS = "TIE_FORWARDER_"
 
 
 class Child:
     """A child process from its start to its end. To be started on the main thread, whose end is the child's end."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, module: str = "") -> None:
+        """`module` is what runs; left out, it is the package of that name."""
         self.name = name
+        self._module = module or f"tie_forwarder.{name}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._relay: threading.Thread | None = None
 
     @property
     def pid(self) -> int:
@@ -36,22 +42,28 @@ class Child:
         return self._process.stdout.fileno()
 
     def start(self, configuration: dict[str, Any]) -> None:
-        """Starts the process and hands it its configuration, secrets included, over its standard input."""
+        """Starts the process and hands it its configuration, secrets included, over its standard input.
+
+        Blocks only while the process is made. Raises OSError where the machine has no room for one.
+        """
         self._process = subprocess.Popen(
-            [sys.executable, "-m", f"tie_forwarder.{self.name}"],
+            [sys.executable, "-m", self._module],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, **ENVIRONMENT},
+            env=_environment(),
         )
         assert self._process.stdin is not None
+        # The configuration must fit into the pipe: a child that never reads must not hold its parent.
+        _widen(self._process.stdin.fileno())
         _widen(self.output)
         os.set_blocking(self.output, False)
         self.say(configuration)
         os.set_blocking(self._process.stdin.fileno(), False)
-        threading.Thread(
+        self._relay = threading.Thread(
             target=_relay_lines, args=(self.name, self._process.stderr), name=f"{self.name}-log", daemon=True
-        ).start()
+        )
+        self._relay.start()
 
     def say(self, line: dict[str, Any]) -> bool:
         """Writes one control line; false when the child takes none now or is gone. Never blocks after the start."""
@@ -84,15 +96,23 @@ class Child:
         return True
 
     def close(self) -> None:
-        """Closes the pipes of an ended process."""
+        """Closes the pipes of an ended process, once its last log lines have been logged again."""
         assert self._process is not None
+        if self._relay is not None:
+            self._relay.join(_LAST_LINES_SECONDS)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
 
 
+def _environment() -> dict[str, str]:
+    """Ours, without what may hold a secret: a child that faces the network is told what it needs, and no more."""
+    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(_OPTIONS)}
+    return {**inherited, **ENVIRONMENT}
+
+
 def _widen(descriptor: int) -> None:
-    """More room in the pipe lets the child write on through the parent's commits."""
+    """More room in a pipe lets either end write on while the other is busy."""
     try:
         fcntl.fcntl(descriptor, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
     except (OSError, AttributeError):
@@ -101,5 +121,5 @@ def _widen(descriptor: int) -> None:
 
 def _relay_lines(name: str, stream: IO[bytes]) -> None:
     with stream:
-        for line in stream:
+        while line := stream.readline(_LONGEST_LINE_BYTES):
             relay(name, line.decode("utf-8", "replace"))

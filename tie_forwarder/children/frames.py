@@ -16,7 +16,8 @@ from typing import Any
 
 from tie_forwarder.events.message import Message
 
-MOST_BYTES = 64 * 1024 * 1024
+MOST_BYTES = 96 * 1024 * 1024
+"""A body is never longer: well above all that the receiver's queue can hold."""
 
 _HEAD = Struct(">IB")
 _MESSAGE = Struct(">IHHHHq")

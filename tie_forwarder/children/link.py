@@ -34,6 +34,8 @@ class ParentLink:
         _die_with_parent()
         output = os.dup(1)
         os.dup2(2, 1)
+        # This process ends without a flush, and what a library prints is wanted when it is printed.
+        sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
         control = os.dup(0)
         null = os.open(os.devnull, os.O_RDONLY)
         os.dup2(null, 0)
@@ -64,13 +66,24 @@ class ParentLink:
             os._exit(0)
 
     def listen(self, on_line: Callable[[dict[str, Any]], None]) -> None:
-        """Starts a thread that hands over each control line; the end of the pipe is the end of this process."""
+        """Starts a thread that hands over each control line; the end of the pipe is the end of this process.
+
+        A change of the log's level is done here.
+        """
         threading.Thread(target=self._listen, args=(on_line,), name="control", daemon=True).start()
 
     def _listen(self, on_line: Callable[[dict[str, Any]], None]) -> None:
-        for line in self._control:
-            on_line(json.loads(line))
-        os._exit(0)
+        try:
+            for text in self._control:
+                line = json.loads(text)
+                if line.get("verb") == "log_level":
+                    log.configure(line["level"])
+                else:
+                    on_line(line)
+        except Exception:  # noqa: BLE001 - the thread's edge: a child that cannot be told to stop must not go on
+            log.log_exception("control.failed")
+        finally:
+            os._exit(0)
 
 
 def _die_with_parent() -> None:
