@@ -9,12 +9,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from tie_forwarder.supervisor.publisher_watch import Trouble
+from tie_forwarder.supervisor.publisher_watch import Compacted, Trouble
 
 _RECENT_DROP_SECONDS = 60.0
 _BEHIND_SECONDS = 30.0
 _WAITING_SECONDS = 3.0
-_CONNECTING_SECONDS = 5.0
+_CONNECTING_SECONDS = 10.0
 
 
 class Problem(NamedTuple):
@@ -47,6 +47,7 @@ class Facts:
     last_drop_reason: str
     ledger_imbalance: int
     role: str
+    compacted: Compacted | None = None
 
 
 class Assessment(NamedTuple):
@@ -98,7 +99,7 @@ def _well(facts: Facts) -> Problem:
 
 
 def _problems(facts: Facts) -> list[Problem]:
-    return [*_receiving(facts), *_keeping(facts), *_publishing(facts)]
+    return [*_receiving(facts), *_keeping(facts), *_publishing(facts), *_promising(facts)]
 
 
 def _receiving(facts: Facts) -> list[Problem]:
@@ -134,7 +135,7 @@ def _publishing(facts: Facts) -> list[Problem]:
     trouble = facts.publisher_trouble
     if trouble is not None and trouble.error_class == "blocked":
         return [Problem("blocked", trouble.code, trouble.detail, trouble.remedy)]
-    if trouble is not None:
+    if trouble is not None and trouble.error_class != "fenced":  # that is no trouble, but how a member stands by
         return [Problem("buffering", trouble.code, trouble.detail, trouble.remedy)]
     if facts.publisher_waiting_seconds > _WAITING_SECONDS:
         return [Problem("buffering", "kafka_slow", f"no answer for {facts.publisher_waiting_seconds:.0f} s", "")]
@@ -144,3 +145,11 @@ def _publishing(facts: Facts) -> list[Problem]:
     if facts.publisher_unconnected_seconds > _CONNECTING_SECONDS:
         return [Problem("buffering", "connecting", "no connection to Kafka yet", "see whether the brokers run")]
     return []
+
+
+def _promising(facts: Facts) -> list[Problem]:
+    """What undermines the promise while all works: shown, and no other state."""
+    if facts.compacted is None:
+        return []
+    detail = f"compacted, so that events in it are forgotten: {', '.join(facts.compacted.topics)}"
+    return [Problem(_well(facts).state, "output_compacted", detail, facts.compacted.remedy)]

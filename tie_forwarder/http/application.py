@@ -57,15 +57,16 @@ class Application:
         return "200 OK", kind, encoder(self._registry)
 
     def _healthz(self, environ: Environ) -> Answer:
-        if self._board.notice.live:
+        if self._board.live:
             return "200 OK", _TEXT, b"live\n"
         return "503 Service Unavailable", _TEXT, b"a loop of the main process makes no progress\n"
 
     def _readyz(self, environ: Environ) -> Answer:
         notice = self._board.notice
-        if notice.ready:
+        if notice.ready and self._board.live:
             return "200 OK", _TEXT, b"ready\n"
-        return "503 Service Unavailable", _TEXT, f"not ready: {notice.why_not_ready}\n".encode()
+        why = notice.why_not_ready if self._board.live else "a loop of the main process makes no progress"
+        return "503 Service Unavailable", _TEXT, f"not ready: {why}\n".encode()
 
     def _status(self, environ: Environ) -> Answer:
         body = json.dumps(self._board.notice.status, indent=2, ensure_ascii=False)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
+
+_FRESH_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
@@ -17,7 +21,19 @@ class Notice:
 
 
 class Board:
-    """Holds the last notice."""
+    """Holds the last notice, and tells when nobody has written one for too long."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._posted_at = monotonic()
         self.notice = Notice()
+
+    def post(self, notice: Notice) -> None:
+        """Takes the place of the last notice."""
+        self.notice = notice
+        self._posted_at = self._monotonic()
+
+    @property
+    def live(self) -> bool:
+        """Whether every loop made progress when the last notice was written, and that was just now."""
+        return self.notice.live and self._monotonic() - self._posted_at < _FRESH_SECONDS

@@ -1,0 +1,94 @@
+"""The state is what the facts make it, the worst first, and each trouble says what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tie_forwarder.health import Facts, Health
+from tie_forwarder.metrics import DROP_REASONS, STATES
+from tie_forwarder.supervisor.publisher_watch import Trouble
+
+NOW = 1_000_000.0
+WELL = Facts(
+    now=NOW,
+    starting=False,
+    receiver_ready=True,
+    receiver_phase="receiving",
+    receiver_trouble="",
+    subscription_refused="",
+    publisher_unconnected_seconds=0.0,
+    publisher_waiting_seconds=0.0,
+    publisher_trouble=None,
+    spool_events=0,
+    spool_oldest_at=None,
+    disk_error="",
+    last_drop_at=None,
+    last_drop_reason="",
+    ledger_imbalance=0,
+    role="publishing",
+)
+BLOCKED = Trouble("blocked", "authentication", "the password is wrong", "mend the password")
+TRANSIENT = Trouble("transient", "connection", "nobody answers", "see whether the brokers run")
+
+
+def assessed(**changes: object) -> tuple[str, str]:
+    found = Health(now=lambda: NOW).assess(replace(WELL, **changes))  # type: ignore[arg-type]
+    assert found.state in STATES
+    return found.state, found.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, ("ok", "ok")),
+        ({"role": "standby"}, ("standby", "standby")),
+        ({"spool_events": 500, "spool_oldest_at": NOW - 5}, ("ok", "ok")),
+        ({"spool_events": 500, "spool_oldest_at": NOW - 60}, ("buffering", "behind")),
+        ({"spool_events": 500, "spool_oldest_at": NOW - 60, "role": "standby"}, ("standby", "standby")),
+        ({"publisher_unconnected_seconds": 9.0}, ("ok", "ok")),
+        ({"publisher_unconnected_seconds": 11.0}, ("buffering", "connecting")),
+        ({"publisher_waiting_seconds": 2.0}, ("ok", "ok")),
+        ({"publisher_waiting_seconds": 4.0}, ("buffering", "kafka_slow")),
+        ({"publisher_trouble": TRANSIENT}, ("buffering", "connection")),
+        ({"publisher_trouble": BLOCKED}, ("blocked", "authentication")),
+        ({"receiver_ready": False, "starting": True}, ("degraded", "starting")),
+        ({"receiver_ready": False}, ("degraded", "deaf")),
+        ({"receiver_ready": False, "receiver_phase": "lost"}, ("degraded", "fabric_unreachable")),
+        ({"receiver_ready": False, "receiver_phase": "waiting"}, ("degraded", "fabric_unreachable")),
+        ({"receiver_ready": False, "subscription_refused": "/topic"}, ("degraded", "subscription_refused")),
+        ({"disk_error": "disk I/O error"}, ("degraded", "spool_not_writable")),
+        ({"last_drop_at": NOW - 10, "last_drop_reason": "spool_full"}, ("degraded", "events_dropped")),
+        ({"last_drop_at": NOW - 70, "last_drop_reason": "spool_full"}, ("ok", "ok")),
+        ({"ledger_imbalance": -1}, ("degraded", "ledger_imbalance")),
+    ],
+)
+def test_a_fact_makes_a_state(changes: dict[str, object], expected: tuple[str, str]) -> None:
+    assert assessed(**changes) == expected
+
+
+def test_the_worst_comes_first_and_nothing_is_hidden() -> None:
+    found = Health(now=lambda: NOW).assess(
+        replace(WELL, publisher_trouble=BLOCKED, receiver_ready=False, receiver_phase="waiting", receiver_trouble="no")
+    )
+    assert (found.state, found.reason) == ("degraded", "fabric_unreachable")
+    assert [problem.reason for problem in found.problems] == ["fabric_unreachable", "authentication"]
+    assert [problem.detail for problem in found.problems] == ["no", "the password is wrong"]
+
+
+def test_the_time_is_that_of_the_change_of_state_or_reason() -> None:
+    health = Health(now=lambda: NOW)
+    assert health.assess(WELL).since == NOW
+    assert health.assess(replace(WELL, now=NOW + 10)).since == NOW
+    buffering = replace(WELL, publisher_trouble=TRANSIENT)
+    assert health.assess(replace(buffering, now=NOW + 20)).since == NOW + 20
+    assert health.assess(replace(buffering, now=NOW + 30)).since == NOW + 20
+    assert health.assess(replace(WELL, now=NOW + 40)).since == NOW + 40
+
+
+def test_every_loss_says_what_to_do() -> None:
+    for reason in DROP_REASONS:
+        found = Health(now=lambda: NOW).assess(replace(WELL, last_drop_at=NOW, last_drop_reason=reason))
+        assert found.problems[0].detail == reason
+        assert found.remedy, reason
