@@ -43,6 +43,11 @@ class Intake:
         self._key_by = key_by
         self._kinds = {KINDS[name].topic: KINDS[name] for name in kinds}
 
+    def kind_of(self, message: Message) -> str:
+        """The name of the message's event kind by its topic, or `unknown`."""
+        kind = self._kinds.get(message.topic)
+        return UNKNOWN_KIND if kind is None else kind.name
+
     def accept(self, message: Message) -> Accepted:
         """The record of the message. Never raises: what is no valid event becomes a dead letter with its bytes."""
         try:

@@ -15,11 +15,17 @@ _CONNECT_SECONDS = 2.0
 
 
 def broker_addresses(config_file: Path) -> list[tuple[str, int]]:
-    """Host and port of each broker of a dxlclient.config; empty when a proxy stands between, which we cannot try."""
+    """Host and port of each broker of a dxlclient.config, by name and by address, as dxlclient tries them itself.
+
+    Empty when a proxy stands between, which we cannot try.
+    """
     config = DxlClientConfig.create_dxl_config_from_file(str(config_file))
     if config._get_http_proxy():  # noqa: SLF001 - dxlclient offers nothing else
         return []
-    return [(broker.ip_address or broker.host_name, int(broker.port)) for broker in config.brokers]
+    hosts = [
+        (host, int(broker.port)) for broker in config.brokers for host in (broker.host_name, broker.ip_address) if host
+    ]
+    return list(dict.fromkeys(hosts))
 
 
 def wait_for_a_broker(

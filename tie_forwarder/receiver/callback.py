@@ -30,14 +30,12 @@ class RawDetectionCallback(DetectionCallback):  # type: ignore[misc]  # dxltiecl
 def raw_message(event: Any) -> Message:
     """The parts of a DXL event as they are; a payload that is not bytes (MessagePack allows any type) as text."""
     payload = event.payload
-    if not isinstance(payload, bytes):
-        payload = payload.encode("utf-8", "replace") if isinstance(payload, str) else repr(payload).encode()
     return Message(
-        event.message_id,
+        event.message_id or "",
         event.destination_topic,
-        event.source_client_id,
-        event.source_broker_id,
-        payload,
+        event.source_client_id or "",
+        event.source_broker_id or "",
+        payload if isinstance(payload, bytes) else _as_text(payload).encode("utf-8", "replace"),
         time.time_ns() // 1_000_000,
     )
 
@@ -45,3 +43,12 @@ def raw_message(event: Any) -> Message:
 def unreadable_message(topic: str, envelope: bytes) -> Message:
     """A message whose envelope dxlclient cannot read: its bytes are the payload, so that it ends as a dead letter."""
     return Message("", topic, "", "", envelope, time.time_ns() // 1_000_000)
+
+
+def _as_text(payload: Any) -> str:
+    if isinstance(payload, str):
+        return payload
+    try:
+        return repr(payload)
+    except RecursionError:
+        return f"a {type(payload).__name__} that is nested too deep to be shown"

@@ -17,6 +17,7 @@ from typing import Any
 from tie_forwarder.children.frames import Kind, encode_messages
 from tie_forwarder.children.link import ParentLink
 from tie_forwarder.children.log import log, log_exception
+from tie_forwarder.memory import Thrift
 from tie_forwarder.receiver.brokers import broker_addresses, wait_for_a_broker
 from tie_forwarder.receiver.queue import MessageQueue
 from tie_forwarder.receiver.session import DETECTION_TOPIC, Session
@@ -24,8 +25,8 @@ from tie_forwarder.receiver.unpacker import install_compiled_unpacker
 
 _STATUS_SECONDS = 1.0
 _BATCH_MESSAGES = 1_000
-_BATCH_BYTES = 1024 * 1024
-_QUEUE_BYTES = 64 * 1024 * 1024
+BATCH_BYTES = 1024 * 1024
+QUEUE_BYTES = 64 * 1024 * 1024
 _FLUSH_SECONDS = 2.0
 _GATHER_SECONDS = 0.005
 
@@ -45,7 +46,7 @@ class ReceiverProcess:
         self._link = link
         self._config_file = Path(config["config_file"])
         self._canary_interval = float(config["canary_interval_seconds"])
-        self._queue = MessageQueue(most_messages=config["queue_events"], most_bytes=_QUEUE_BYTES)
+        self._queue = MessageQueue(most_messages=config["queue_events"], most_bytes=QUEUE_BYTES)
         self._stop = threading.Event()
         self._news = threading.Event()
         self._phase = Phase.WAITING
@@ -67,13 +68,15 @@ class ReceiverProcess:
         sender.start()
         threading.Thread(target=self._connect, name="connect", daemon=True).start()
         next_canary = 0.0
+        thrift = Thrift()
         while not self._stop.is_set():
             self._news.clear()
             if self._phase is Phase.RECEIVING and time.monotonic() >= next_canary:
                 next_canary = time.monotonic() + self._canary_interval
                 self._fly_canary()
             self._report()
-            self._news.wait(_STATUS_SECONDS)
+            if not self._news.wait(_STATUS_SECONDS):
+                thrift.look(self._queue.received - self._queue.depth)
         sender.join(_FLUSH_SECONDS)
         self._report()
 
@@ -98,7 +101,7 @@ class ReceiverProcess:
             stopping = self._stop.is_set()
             # A lone message goes at once; in a stream a few are gathered, which saves the parent a turn for each.
             time.sleep(max(0.0, min(_GATHER_SECONDS, sent_at + _GATHER_SECONDS - time.monotonic())))
-            batch = self._queue.take(most_messages=_BATCH_MESSAGES, most_bytes=_BATCH_BYTES, timeout_seconds=0.2)
+            batch = self._queue.take(most_messages=_BATCH_MESSAGES, most_bytes=BATCH_BYTES, timeout_seconds=0.2)
             if batch:
                 self._link.send(encode_messages(batch))
                 sent_at = time.monotonic()

@@ -34,7 +34,7 @@ class MessageQueue:
     def put(self, message: Message) -> None:
         """Takes the message, or counts it as dropped when there is no room. Never blocks."""
         self.received += 1
-        size = len(message.payload) + _ENVELOPE_BYTES
+        size = _size(message)
         full = self._bytes_in - self._bytes_out + size > self._most_bytes
         if full or self._queue.qsize() >= self._most_messages:
             self.dropped += 1
@@ -52,7 +52,7 @@ class MessageQueue:
         size = 0
         while True:
             batch.append(message)
-            size += len(message.payload) + _ENVELOPE_BYTES
+            size += _size(message)
             if len(batch) >= most_messages or size >= most_bytes:
                 break
             try:
@@ -61,3 +61,9 @@ class MessageQueue:
                 break
         self._bytes_out += size
         return batch
+
+
+def _size(message: Message) -> int:
+    """About what it takes in memory: a publisher chooses the length of its texts as it likes."""
+    texts = len(message.message_id) + len(message.source_client_id) + len(message.source_broker_id)
+    return len(message.payload) + texts + _ENVELOPE_BYTES

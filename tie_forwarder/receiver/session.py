@@ -100,8 +100,12 @@ class Session:
         self._client.send_event(event)
 
     def _keep_unreadable(self, client: Any) -> None:
-        """dxlclient only logs a message whose envelope it cannot read; on a TIE topic its bytes are kept."""
+        """dxlclient only logs a message whose envelope it cannot read; on a TIE topic its bytes are kept.
+
+        So are those of a request or a response, which it would give to nobody.
+        """
         handle = client._handle_message  # noqa: SLF001 - no public place sees the envelope
+        client._fire_request = client._fire_response = _refuse_to_fire  # noqa: SLF001
 
         def handle_or_keep(channel: str, payload: bytes) -> None:
             try:
@@ -146,3 +150,7 @@ class Session:
 
         mqtt.on_connect, mqtt.on_disconnect, mqtt.on_subscribe = connected, disconnected, answered
         mqtt.subscribe = asked
+
+
+def _refuse_to_fire(message: Any) -> None:
+    raise ValueError(f"it is a {type(message).__name__}, not an Event")

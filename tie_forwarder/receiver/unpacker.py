@@ -15,6 +15,7 @@ import dxlclient.message as dxl
 from tie_forwarder.children.log import log
 
 _READ_BYTES = 16 * 1024
+_MOST_ITEMS = 131_072
 
 
 def install_compiled_unpacker() -> bool:
@@ -32,8 +33,8 @@ def install_compiled_unpacker() -> bool:
     samples = _samples()
     expected = [_fields(dxl.Message._from_bytes(sample)) for sample in samples]  # noqa: SLF001
     pure = dxl.msgpack.Unpacker
-    # Its default is to allocate a mebibyte for every message.
-    dxl.msgpack.Unpacker = partial(Unpacker, read_size=_READ_BYTES)
+    # Its defaults are to allocate a mebibyte for every message, and what a header of a few hostile bytes announces.
+    dxl.msgpack.Unpacker = partial(Unpacker, read_size=_READ_BYTES, max_array_len=_MOST_ITEMS, max_map_len=_MOST_ITEMS)
     try:
         same = [_fields(dxl.Message._from_bytes(sample)) for sample in samples] == expected  # noqa: SLF001
     except Exception as error:  # noqa: BLE001 - whatever it raises, it is not used
