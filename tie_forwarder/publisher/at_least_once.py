@@ -26,19 +26,21 @@ class AtLeastOnce:
         grants: Grants,
         delivery: Delivery,
         on_corrupt: Callable[[list[int]], None],
+        on_open: Callable[[], None],
         on_batch: Callable[[], None],
     ) -> None:
         self._reader = reader
         self._grants = grants
         self._delivery = delivery
         self._on_corrupt = on_corrupt
+        self._on_open = on_open
         self._on_batch = on_batch
         self._position = 0
 
     def run(self) -> None:
         """Publishes until the grants are closed. Raises PublisherError when the process has to go."""
         self._delivery.open()
-        self._on_batch()
+        self._on_open()
         while not self._grants.closed:
             self.run_once()
         self._delivery.close()

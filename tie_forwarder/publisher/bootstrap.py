@@ -1,31 +1,41 @@
-"""Waiting for Kafka without kafka-python: a plain connect costs nothing while a producer that fails is thrown away."""
+"""Waiting for Kafka without kafka-python: a handshake costs little, while a producer that fails is thrown away."""
 
 from __future__ import annotations
 
-import socket
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from typing import Any
 
 from tie_forwarder.backoff import Backoff
-from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, Verdict
-
-_CONNECT_SECONDS = 2.0
+from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict
+from tie_forwarder.publisher.handshake import shake_hands
 
 
 def wait_for_kafka(
-    servers: Sequence[str], *, stop: threading.Event, on_trouble: Callable[[Verdict | None], None]
+    connection: dict[str, Any], *, stop: threading.Event, on_trouble: Callable[[Verdict | None], None]
 ) -> bool:
-    """Blocks until one of the servers accepts a connection, or until `stop`; false in the latter case."""
+    """Blocks until one of the servers welcomes a client, or until `stop`; false in the latter case.
+
+    Raises PublisherError when none does and one has said why: a new process may have new secrets.
+    """
     backoff = Backoff(first_seconds=0.1, most_seconds=2.0)
     while not stop.is_set():
-        for server in servers:
-            host, _, port = server.rpartition(":")
-            try:
-                socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_SECONDS).close()
-            except OSError as error:
-                detail = f"{server}: {error.strerror or error}"
-                on_trouble(Verdict(ErrorClass.TRANSIENT, "connection", detail, REMEDIES["connection"]))
-            else:
-                return True
+        verdict = ask_servers(connection)
+        if verdict is None:
+            return True
+        if verdict.error_class is ErrorClass.BLOCKED:
+            raise PublisherError(verdict)
+        on_trouble(verdict)
         stop.wait(backoff.next_seconds())
     return False
+
+
+def ask_servers(connection: dict[str, Any]) -> Verdict | None:
+    """None when one of the servers welcomes a client, else what they say; what blocks for certain comes first."""
+    refusals: list[Verdict] = []
+    for server in connection["bootstrap_servers"]:
+        verdict = shake_hands(connection, server)
+        if verdict is None:
+            return None
+        refusals.append(verdict)
+    return next((verdict for verdict in refusals if verdict.error_class is ErrorClass.BLOCKED), refusals[0])

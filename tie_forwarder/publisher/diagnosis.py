@@ -1,4 +1,4 @@
-"""Asking Kafka why nothing moves: a fresh administrative client, short timeouts, the output topics."""
+"""Asking Kafka why nothing moves: a handshake, then an administrative client with short timeouts, the output topics."""
 
 from __future__ import annotations
 
@@ -10,17 +10,26 @@ from typing import Any
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from tie_forwarder.publisher.bootstrap import ask_servers
 from tie_forwarder.publisher.causes import Causes
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, Verdict, classify
 
 _TIMEOUT_MS = 3_000
 _DEADLINE_SECONDS = 8.0
+"""Below the time after which the parent misses a sign of life: the thread that gives it may be the one that asks."""
+_MISSING, _UNAUTHORIZED = 3, 29
 
 
 class Diagnosis:
-    """Finds the cause of standing still. Any thread; blocks for at most `_DEADLINE_SECONDS`."""
+    """Finds the cause of standing still. Any thread; blocks for at most `_DEADLINE_SECONDS`.
 
-    def __init__(self, *, connection: dict[str, Any], topics: Sequence[str], causes: Causes) -> None:
+    `rights` are the operations that this user needs on every topic, in Kafka's words (WRITE, READ).
+    """
+
+    def __init__(
+        self, *, connection: dict[str, Any], topics: Sequence[str], rights: Sequence[str], causes: Causes
+    ) -> None:
+        self._connection = connection
         self._settings = {
             **connection,
             "bootstrap_timeout_ms": _TIMEOUT_MS,
@@ -28,6 +37,7 @@ class Diagnosis:
             "reconnect_backoff_max_ms": 500,
         }
         self._topics = list(topics)
+        self._rights = list(rights)
         self._causes = causes
 
     def ask(self) -> Verdict | None:
@@ -42,11 +52,14 @@ class Diagnosis:
         return found[0]
 
     def _ask(self) -> Verdict | None:
+        refusal = ask_servers(self._connection)
+        if refusal is not None:
+            return refusal
         admin = None
         try:
             admin = KafkaAdminClient(**self._settings)
             topics = admin.describe_topics(self._topics)
-            return self._judge(admin, topics)
+            return self._unusable(topics) or _unready(admin, topics)
         except Exception as error:  # noqa: BLE001 - the library's edge: whatever it raises is translated
             return self._causes.explain(classify(error))
         finally:
@@ -54,34 +67,47 @@ class Diagnosis:
                 with suppress(Exception):
                     admin.close()
 
-    def _judge(self, admin: Any, topics: Sequence[dict[str, Any]]) -> Verdict | None:
+    def _unusable(self, topics: Sequence[dict[str, Any]]) -> Verdict | None:
+        """What a person must mend, all topics in one sentence."""
+        by_code: dict[int, list[str]] = {}
         for topic in topics:
-            name = topic.get("name") or topic.get("topic")
-            code = topic.get("error_code", 0)
-            if code == 3:
-                return _blocked("unknown_topic", f"the topic {name} does not exist")
-            if code == 29:
-                return _blocked("topic_authorization", f"this user may not use the topic {name}")
-            replicas = _least_in_sync(topic)
-            needed = _needed_in_sync(admin, str(name))
-            if replicas is None:
-                return Verdict(ErrorClass.TRANSIENT, "leader_election", f"a partition of {name} has no leader")
-            if replicas < needed:
-                detail = f"a partition of {name} has {replicas} replicas in sync, and min.insync.replicas is {needed}"
-                return Verdict(ErrorClass.TRANSIENT, "not_enough_replicas", detail, "bring the missing brokers back")
+            by_code.setdefault(topic["error_code"], []).append(topic["name"])
+        if _MISSING in by_code:
+            names = ", ".join(sorted(by_code[_MISSING]))
+            return _blocked("unknown_topic", f"missing in Kafka: {names}")
+        if _UNAUTHORIZED in by_code:
+            names = ", ".join(sorted(by_code[_UNAUTHORIZED]))
+            return _blocked("topic_authorization", f"this user may not even describe {names}")
+        lacking = [
+            f"{right.capitalize()} on {topic['name']}"
+            for topic in topics
+            for right in self._rights
+            if topic.get("authorized_operations") and right not in topic["authorized_operations"]
+        ]
+        if lacking:
+            return _blocked("topic_authorization", f"this user lacks {', '.join(lacking)}")
         return None
+
+
+def _unready(admin: Any, topics: Sequence[dict[str, Any]]) -> Verdict | None:
+    """What Kafka mends by itself once its brokers are back."""
+    for topic in topics:
+        name, partitions = topic["name"], topic["partitions"]
+        if any(partition["leader_id"] < 0 for partition in partitions):
+            detail = f"a partition of {name} has no leader"
+            return Verdict(ErrorClass.TRANSIENT, "leader_election", detail, REMEDIES["leader_election"])
+        if all(len(partition["isr_nodes"]) == len(partition["replica_nodes"]) for partition in partitions):
+            continue
+        replicas = min(len(partition["isr_nodes"]) for partition in partitions)
+        needed = _needed_in_sync(admin, name)
+        if replicas < needed:
+            detail = f"a partition of {name} has {replicas} replicas in sync, and min.insync.replicas is {needed}"
+            return Verdict(ErrorClass.TRANSIENT, "not_enough_replicas", detail, REMEDIES["not_enough_replicas"])
+    return None
 
 
 def _blocked(code: str, detail: str) -> Verdict:
     return Verdict(ErrorClass.BLOCKED, code, detail, REMEDIES[code])
-
-
-def _least_in_sync(topic: dict[str, Any]) -> int | None:
-    """The smallest number of replicas in sync of any partition; None when one has no leader."""
-    partitions = topic.get("partitions", [])
-    if any(partition.get("leader_id", partition.get("leader", 0)) in (-1, None) for partition in partitions):
-        return None
-    return min((len(partition.get("isr_nodes", partition.get("isr", [0]))) for partition in partitions), default=1)
 
 
 def _needed_in_sync(admin: Any, topic: str) -> int:

@@ -61,8 +61,10 @@ _BY_NUMBER: dict[int, tuple[ErrorClass, str]] = {
     33: (_BLOCKED, "sasl_mechanism"),
     34: (_BLOCKED, "sasl_mechanism"),
     35: (_BLOCKED, "unsupported_version"),
+    43: (_BLOCKED, "unsupported_version"),
     44: (_POISON, "policy_violation"),
     47: (ErrorClass.FENCED, "fenced"),
+    50: (_BLOCKED, "transactions_unavailable"),
     53: (_BLOCKED, "transactional_id_authorization"),
     54: (_BLOCKED, "sasl_mechanism"),
     58: (_BLOCKED, "authentication"),
@@ -70,6 +72,8 @@ _BY_NUMBER: dict[int, tuple[ErrorClass, str]] = {
     87: (_POISON, "invalid_record"),
     89: (_TRANSIENT, "quota"),
     90: (ErrorClass.FENCED, "fenced"),
+    100: (_TRANSIENT, "leader_election"),
+    103: (_TRANSIENT, "leader_election"),
 }
 
 REMEDIES: dict[str, str] = {
@@ -79,13 +83,21 @@ REMEDIES: dict[str, str] = {
     "group_authorization": "grant this user what the broker's log says it lacks",
     "cluster_authorization": "grant this user Write on the topic, or IdempotentWrite on the cluster",
     "transactional_id_authorization": "grant this user Write and Describe on the transactional id, which is group.name",
-    "transactions_unavailable": "give the transaction log the replicas it needs, or set kafka.delivery: at_least_once",
+    "transactions_unavailable": (
+        "give the transaction log the replicas it needs and transaction.max.timeout.ms a minute,"
+        " or set kafka.delivery: at_least_once"
+    ),
     "authentication": "correct kafka.security.sasl username and password",
     "sasl_mechanism": "set kafka.security.protocol and sasl.mechanism to what the listener offers",
-    "tls": "correct kafka.security: ca_file, certificate_file, key_file, or the broker's certificate",
+    "tls": "correct kafka.security: protocol, ca_file, certificate_file, key_file, or the broker's certificate",
     "unsupported_version": "use Apache Kafka 2.5 or newer, and a format that the topic accepts",
+    "producer_options": "correct kafka.producer",
     "clock": "set the clocks of this machine and of the brokers",
     "connection": "see whether the brokers run and can be reached",
+    "leader_election": "wait; if it lasts, see which brokers are missing",
+    "not_enough_replicas": "bring the missing brokers back",
+    "quota": "wait, or raise the quota of this client on the brokers",
+    "stuck": "none: the publisher is being replaced",
 }
 
 _NUMBER_IN_TEXT = re.compile(r"\[Error (\d+)\]")
@@ -93,7 +105,7 @@ _LONGEST_DETAIL = 300
 
 
 def classify(error: BaseException) -> Verdict:
-    """The verdict on an exception of kafka-python. An unknown error counts as transient, loudly."""
+    """The verdict on an exception of kafka-python. Never raises; an unknown error counts as transient, loudly."""
     detail = describe(error)
     number = _number(error)
     if number in _BY_NUMBER:
@@ -102,7 +114,7 @@ def classify(error: BaseException) -> Verdict:
     text = str(error)
     if "part of a batch" in text:
         return Verdict(_POISON, "invalid_record", detail)
-    if "[SSL" in text or "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text.lower():
+    if _is_about_tls(text):
         return Verdict(_BLOCKED, "tls", detail, REMEDIES["tls"])
     if getattr(error, "retriable", False) or isinstance(error, OSError):
         return Verdict(_TRANSIENT, "connection", detail, REMEDIES["connection"])
@@ -111,6 +123,13 @@ def classify(error: BaseException) -> Verdict:
     if isinstance(error, (ValueError, TypeError, AssertionError)):
         return Verdict(_POISON, "invalid_record", detail)
     return Verdict(_TRANSIENT, "unknown", detail)
+
+
+def _is_about_tls(text: str) -> bool:
+    """Whether TLS itself was refused. A connection that ends within a handshake may be a broker that stops."""
+    if "UNEXPECTED_EOF" in text or "EOF occurred" in text:
+        return False
+    return "[SSL" in text or "CERTIFICATE_VERIFY_FAILED" in text or "certificate" in text.lower()
 
 
 def _number(error: BaseException) -> int | None:
@@ -125,6 +144,27 @@ def _number(error: BaseException) -> int | None:
 
 
 def describe(error: BaseException) -> str:
-    """The error in one line: its class and what it says."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:_LONGEST_DETAIL] if text else type(error).__name__
+    """The error in one line: the class of its innermost cause and what that says."""
+    cause = _innermost(error)
+    name = type(cause).__name__
+    text = str(cause)
+    if isinstance(cause, KafkaError):
+        # Its own text repeats class and number.
+        text = "; ".join(filter(None, map(_plain, cause.args))) or getattr(cause, "description", None) or ""
+    text = " ".join(text.split())
+    while text.startswith(f"{name}: "):
+        text = text[len(name) + 2 :]
+    return f"{name}: {text}"[:_LONGEST_DETAIL] if text else name
+
+
+def _innermost(error: BaseException) -> BaseException:
+    for inner in error.args:
+        if isinstance(inner, BaseException):
+            return _innermost(inner)
+    return error
+
+
+def _plain(argument: object) -> str:
+    if isinstance(argument, (set, frozenset)):
+        return ", ".join(sorted(map(str, argument)))
+    return str(argument)

@@ -6,11 +6,12 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any, Protocol
 
 from kafka.errors import KafkaError
 
+from tie_forwarder.publisher.barriers import Barriers
 from tie_forwarder.publisher.commands import (
     Barrier,
     BatchResult,
@@ -38,15 +39,16 @@ from tie_forwarder.publisher.commands import (
 )
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
 from tie_forwarder.publisher.grants import Grants
-from tie_forwarder.publisher.member import Member
+from tie_forwarder.publisher.member import Member, Memory
 from tie_forwarder.publisher.seat import Seat
-from tie_forwarder.publisher.tail import Found, Positions, Tail, UnknownTopic
+from tie_forwarder.publisher.tail import Found, Positions, Tail, TopicCut, TopicIds, UnknownTopic
 from tie_forwarder.publisher.transactions import Refusal, Transactions
 from tie_forwarder.spool import Reader, Row
 
 _IDLE_SECONDS = 0.5
-_BARRIER_SECONDS = 30.0
-_STANDBY_READS_SECONDS = 0.05
+_STANDBY_READS_SECONDS = 0.1
+_REMEMBER_SECONDS = 0.5
+_FAR_BEHIND_RECORDS = 500
 
 
 class Reports(Protocol):
@@ -67,40 +69,11 @@ class Reports(Protocol):
     def role(self, role: Role, reason: Reason | None) -> None:
         """What this member is now."""
 
-    def remember(self, positions: Positions, memory: dict[str, Any]) -> None:
+    def remember(self, positions: Positions, topic_ids: TopicIds, memory: dict[str, Any]) -> None:
         """What the next publisher process of this member must know."""
 
     def barrier(self, number: int) -> None:
         """Asks for an answer once everything before is applied."""
-
-
-class Barriers:
-    """The answers of the parent to `Reports.barrier`. Thread-safe."""
-
-    def __init__(self) -> None:
-        self._answered = threading.Condition()
-        self._number = 0
-        self._asked = 0
-
-    def ask(self, ask: Callable[[int], None], *, stop: threading.Event) -> None:
-        """Blocks until the parent has applied everything that was reported before. Raises Leaving on `stop`."""
-        self._asked += 1
-        ask(self._asked)
-        give_up_at = time.monotonic() + _BARRIER_SECONDS
-        with self._answered:
-            while self._number < self._asked:
-                self._answered.wait(0.1)
-                if stop.is_set():
-                    raise Leaving
-                if time.monotonic() > give_up_at:
-                    detail = "the main process does not confirm that the spool was brought up to date"
-                    raise PublisherError(Verdict(ErrorClass.TRANSIENT, "spool", detail, "see whether the disk is full"))
-
-    def answer(self, number: int) -> None:
-        """The parent's answer."""
-        with self._answered:
-            self._number = max(self._number, number)
-            self._answered.notify_all()
 
 
 class ExactlyOnce:
@@ -117,7 +90,7 @@ class ExactlyOnce:
         seat: Seat,
         reports: Reports,
         make_transactions: Callable[[], Transactions],
-        start_positions: Positions | None,
+        start: tuple[Positions, TopicIds] | None,
         margin_ms: int,
         stop: threading.Event,
         on_alive: Callable[[bool], None],
@@ -130,7 +103,7 @@ class ExactlyOnce:
         self._seat = seat
         self._reports = reports
         self._make_transactions = make_transactions
-        self._start_positions = start_positions
+        self._start = start
         self._margin_ms = margin_ms
         self._stop = stop
         self._on_alive = on_alive
@@ -138,6 +111,9 @@ class ExactlyOnce:
         self._role = Role.STANDBY
         self._read_to = 0
         self._tail_read_at = 0.0
+        self._far_behind = False
+        self._remembered_at = 0.0
+        self._remembered: Memory | None = None
         self._restamped: set[int] = set()
         self._commands: dict[type[Any], Callable[[Any], Any]] = {
             SeekTail: self._seek_tail,
@@ -177,7 +153,7 @@ class ExactlyOnce:
             raise PublisherError(_at_the_tail(classify(error))) from error
 
     def _carry_out(self, command: Command) -> Any:
-        self._on_alive(False)
+        self._on_alive(isinstance(command, OpenProducer))
         try:
             return self._commands[type(command)](command)
         except UnknownTopic as error:
@@ -185,24 +161,30 @@ class ExactlyOnce:
             raise PublisherError(
                 Verdict(ErrorClass.BLOCKED, "unknown_topic", detail, REMEDIES["unknown_topic"])
             ) from error
+        except TopicCut as error:
+            detail = f"the topic {error.topic} was made anew, or ends before the place up to which it was read"
+            raise PublisherError(Verdict(ErrorClass.TRANSIENT, "topic_cut", detail)) from error
 
     def _seek_tail(self, _: SeekTail) -> None:
-        if self._start_positions is not None:
-            self._tail.seek(self._start_positions)
-            return
         now_ms = time.time_ns() // 1_000_000
         oldest_ms = self._reader.oldest_received_at_ms()
-        self._tail.seek_by_time(min(now_ms, now_ms if oldest_ms is None else oldest_ms) - self._margin_ms)
+        since_ms = min(now_ms, now_ms if oldest_ms is None else oldest_ms) - self._margin_ms
+        if self._start is None:
+            self._tail.seek_by_time(since_ms)
+        else:
+            self._tail.seek(*self._start, since_ms=since_ms)
 
     def _read_tail(self, _: ReadTail) -> list[Seen]:
-        if self._role is Role.STANDBY:
+        at_leisure = self._role is Role.STANDBY and not self._far_behind
+        if at_leisure:
             # Nobody waits for a standby: fewer and larger reads cost it less.
             self._stop.wait(max(0.0, self._tail_read_at + _STANDBY_READS_SECONDS - time.monotonic()))
             self._tail_read_at = time.monotonic()
-        found = self._tail.read()
+        found = self._tail.read(ahead=not at_leisure)
+        self._far_behind = len(found) > _FAR_BEHIND_RECORDS
         if found:
             self._reports.seen(found)
-            self._remember()
+            self._remember_at_times()
         return [item.seen for item in found]
 
     def _pass_barrier(self, _: Barrier) -> None:
@@ -248,7 +230,7 @@ class ExactlyOnce:
         self._reports.published(rows, time.monotonic() - started)
         self._tail.advance(result)
         self._read_to = last_position
-        self._remember()
+        self._remember_at_times()
         return Committed(len(rows))
 
     def _refused_alone(self, row: Row, verdict: Verdict) -> BatchResult:
@@ -265,8 +247,14 @@ class ExactlyOnce:
         self._role = command.role
         self._reports.role(command.role, command.reason)
 
+    def _remember_at_times(self) -> None:
+        """What is remembered late is only read again by the next process, and each question for a position costs."""
+        if time.monotonic() - self._remembered_at >= _REMEMBER_SECONDS or self._member.memory != self._remembered:
+            self._remember()
+
     def _remember(self) -> None:
-        self._reports.remember(self._tail.positions(), asdict(self._member.memory))
+        self._remembered_at, self._remembered = time.monotonic(), replace(self._member.memory)
+        self._reports.remember(self._tail.positions(), self._tail.topic_ids, asdict(self._member.memory))
 
     def _leave(self) -> None:
         """An orderly end: what publishes leaves its seat vacant."""

@@ -65,6 +65,8 @@ class Memory:
     """Whether it has committed since it last took over, and was not fenced since."""
     boost: float = 1.0
     """How much more patient it is for having been fenced."""
+    newest: str = ""
+    """Who published the newest record that it knows of; empty while it knows of none."""
     limit: int = FIRST_BATCH_ROWS
     """How many rows the next transaction takes at most."""
     then_alone: bool = False
@@ -106,7 +108,6 @@ class Member:
         self._monotonic = monotonic
         self._now_ms = now_ms
         self._uniform = uniform
-        self._newest: Seen | None = None
         self._newest_received_ms = 0
         self._others_wrote = False
         self._progress_at = monotonic()
@@ -171,6 +172,7 @@ class Member:
             if isinstance(result, Committed):
                 memory.reigned = True
                 memory.boost = 1.0
+                memory.newest = self._name
                 memory.limit = 1 if memory.then_alone else min(BATCH_ROWS, memory.limit * 2)
                 memory.then_alone = False
             elif isinstance(result, (Suspected, RefusedAlone)):
@@ -197,9 +199,10 @@ class Member:
     def _due_at_start(self) -> Reason | None:
         if self.memory.reigned:
             return None if self._others_wrote else Reason.RESUMED
-        if self._newest is None or self._newest.forwarder == self._name:
-            return Reason.STARTED
-        return None
+        # Where nothing new was found, what earlier processes knew decides: else every restart would take over from a
+        # member that is about to commit its first batch, or has nothing to publish.
+        fenced = self.memory.boost > 1.0
+        return Reason.STARTED if not fenced and self.memory.newest in ("", self._name) else None
 
     def _due(self) -> Step:
         """Why this member should take over now; None when it should not."""
@@ -217,7 +220,7 @@ class Member:
 
     def _note(self, records: list[Seen]) -> None:
         for record in records:
-            self._newest = record
+            self.memory.newest = record.forwarder
             self._newest_received_ms = max(self._newest_received_ms, record.received_at_ms)
             self._others_wrote = self._others_wrote or record.forwarder != self._name
         if records:

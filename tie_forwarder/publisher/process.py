@@ -17,7 +17,9 @@ from typing import Any
 
 from tie_forwarder.children.link import ParentLink
 from tie_forwarder.children.log import log_exception
+from tie_forwarder.memory import Thrift
 from tie_forwarder.publisher.at_least_once import AtLeastOnce
+from tie_forwarder.publisher.barriers import Barriers
 from tie_forwarder.publisher.bootstrap import wait_for_kafka
 from tie_forwarder.publisher.causes import Causes
 from tie_forwarder.publisher.commands import Fenced
@@ -25,12 +27,14 @@ from tie_forwarder.publisher.deadline import Deadline
 from tie_forwarder.publisher.delivery import Delivery, Refused
 from tie_forwarder.publisher.diagnosis import Diagnosis
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict
-from tie_forwarder.publisher.exactly_once import Barriers, ExactlyOnce
+from tie_forwarder.publisher.exactly_once import ExactlyOnce
 from tie_forwarder.publisher.grants import Grants
 from tie_forwarder.publisher.member import Member, Memory, Rules
+from tie_forwarder.publisher.output_policy import OutputPolicy
 from tie_forwarder.publisher.partitions import Partitions
 from tie_forwarder.publisher.patience import Patience
 from tie_forwarder.publisher.producer import Producer
+from tie_forwarder.publisher.repeats import Repeats
 from tie_forwarder.publisher.reports import LinkReports, verdict_fields
 from tie_forwarder.publisher.seat import Seat
 from tie_forwarder.publisher.tail import Tail
@@ -39,7 +43,8 @@ from tie_forwarder.spool import Reader, Row
 
 _STATUS_SECONDS = 1.0
 _EXIT_AFTER_ERROR = 3
-_VAGUE = ("timeout", "connection", "unknown", "transactions_unavailable")
+_VAGUE = ("timeout", "connection", "unknown", "stuck", "transactions_unavailable")
+_NAMELESS = ("topic_authorization", "cluster_authorization", "unknown_topic")
 
 
 class PublisherProcess:
@@ -60,10 +65,19 @@ class PublisherProcess:
         self._published = 0
         self._busy_since: float | None = None
         self._causes = Causes()
+        self._repeats = Repeats()
         self._diagnosis = Diagnosis(
-            connection=self._connection, topics=sorted(set(self._topics.values())), causes=self._causes
+            connection=self._connection,
+            topics=sorted(set(self._topics.values())),
+            rights=["WRITE", "READ"] if config["delivery"] == "exactly_once" else ["WRITE"],
+            causes=self._causes,
         )
-        self._patience = Patience(diagnosis=self._diagnosis, on_trouble=self._note, stop=self._stop)
+        self._patience = Patience(
+            diagnosis=self._diagnosis,
+            throttled=lambda: self._causes.throttled,
+            on_trouble=self._note,
+            stop=self._stop,
+        )
         self._partitions = Partitions()
 
     def run(self) -> int:
@@ -71,10 +85,10 @@ class PublisherProcess:
         self._causes.attach()
         self._link.listen(self._on_control)
         threading.Thread(target=self._report_status, name="status", daemon=True).start()
-        servers = self._connection["bootstrap_servers"]
-        if not wait_for_kafka(servers, stop=self._stop, on_trouble=self._note):
-            return 0
         try:
+            if not wait_for_kafka(self._connection, stop=self._stop, on_trouble=self._note):
+                return 0
+            self._look_at_topics()
             if self._config["delivery"] == "exactly_once":
                 self._publish_exactly_once()
             else:
@@ -87,9 +101,16 @@ class PublisherProcess:
             return _EXIT_AFTER_ERROR
         return 0
 
+    def _look_at_topics(self) -> None:
+        """A missing topic or right is told at the start, also while no event comes. Raises PublisherError."""
+        found = self._diagnosis.ask()
+        if found is not None and found.error_class is ErrorClass.BLOCKED:
+            raise PublisherError(found)
+
     def _publish_exactly_once(self) -> None:
+        topics = sorted(set(self._topics.values()))
+        OutputPolicy(connection=self._connection, topics=topics, on_compacted=self._reports.compacted).look_soon()
         resume: dict[str, Any] | None = self._config["resume"]
-        positions = None if resume is None else _positions(resume["positions"])
         member = Member(
             name=self._config["member"],
             rules=Rules(takeover_after=self._config["takeover_after_seconds"]),
@@ -100,14 +121,14 @@ class PublisherProcess:
         )
         ExactlyOnce(
             member=member,
-            tail=Tail(connection=self._connection, topics=sorted(set(self._topics.values()))),
+            tail=Tail(connection=self._connection, topics=topics),
             reader=self._open_reader(),
             grants=self._grants,
             barriers=self._barriers,
             seat=Seat(connection=self._connection, group=self._config["group"]),
             reports=self._reports,
             make_transactions=self._make_transactions,
-            start_positions=positions,
+            start=None if resume is None else (_positions(resume["positions"]), resume["topic_ids"]),
             margin_ms=int(self._config["margin_seconds"] * 1000),
             stop=self._stop,
             on_alive=self._on_alive,
@@ -125,6 +146,7 @@ class PublisherProcess:
             grants=self._grants,
             delivery=delivery,
             on_corrupt=self._reports.corrupt,
+            on_open=self._on_open,
             on_batch=self._on_batch,
         ).run()
 
@@ -145,18 +167,28 @@ class PublisherProcess:
 
     def _make_transactions(self) -> Transactions:
         producer = self._make_producer(self._config["group"])
-        return Transactions(producer=producer, deadline=self._deadline, keep_waiting=lambda: not self._stop.is_set())
+        return Transactions(
+            producer=producer,
+            deadline=self._deadline,
+            keep_waiting=lambda: not self._stop.is_set(),
+            watch=self._patience.watch,
+            throttled=lambda: self._causes.throttled,
+        )
 
     def _on_alive(self, busy: bool) -> None:
         """The exactly-once delivery has come round: connected, and with a transaction under way or not."""
         self._connected = True
         self._busy_since = time.monotonic() if busy else None
         self._note(None)
+        self._patience.start()
         if not busy:
             self._causes.forget()
 
-    def _on_batch(self) -> None:
+    def _on_open(self) -> None:
         self._connected = True
+        self._note(None)
+
+    def _on_batch(self) -> None:
         self._busy_since = time.monotonic()
         self._patience.start()
         self._note(None)
@@ -172,15 +204,22 @@ class PublisherProcess:
         self._reports.refused(refused.row, refused.verdict)
 
     def _report_error(self, verdict: Verdict) -> None:
-        """Tells the parent why this process ends, with the cause behind a mere timeout."""
-        if verdict.error_class is ErrorClass.TRANSIENT and verdict.code in _VAGUE:
-            verdict = self._causes.explain(verdict)
-            if verdict.error_class is ErrorClass.TRANSIENT:
-                verdict = self._diagnosis.ask() or _well_without_transactions(verdict)
+        """Tells the parent why this process ends: the cause behind a mere timeout, the topic of a missing right."""
+        if verdict.error_class is ErrorClass.BLOCKED and verdict.code in _NAMELESS:
+            found = self._diagnosis.ask()
+            if found is not None and found.error_class is ErrorClass.BLOCKED:
+                verdict = found
+        elif verdict.code == "transactional_id_authorization":
+            verdict = verdict._replace(detail=f"this user may not use the transactional id {self._config['group']}")
+        elif verdict.error_class is ErrorClass.TRANSIENT and verdict.code in _VAGUE:
+            verdict = self._diagnosis.ask() or self._causes.explain(_well_without_transactions(verdict))
         self._reports.error(verdict)
 
     def _report_status(self) -> None:
+        thrift = Thrift()
         while True:
+            # Again and again, because a new log level comes with new handlers.
+            self._repeats.attach()
             overrun = self._deadline.overrun()
             if overrun:
                 detail = f"{overrun} has not ended in time"
@@ -194,6 +233,7 @@ class PublisherProcess:
                     "trouble": None if self._trouble is None else verdict_fields(self._trouble),
                 }
             )
+            thrift.look(self._grants.through)
             time.sleep(_STATUS_SECONDS)
 
     def _note(self, trouble: Verdict | None) -> None:

@@ -13,11 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
-from kafka.errors import KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
+from kafka.errors import KafkaConfigurationError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
-from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict, classify
+from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
 from tie_forwarder.publisher.partitions import Partitions
-from tie_forwarder.publisher.settings import PRODUCER, TRANSACTION_TIMEOUT_MS
+from tie_forwarder.publisher.settings import BETWEEN_TRANSACTIONS_MS, PRODUCER, TRANSACTION_TIMEOUT_MS
 from tie_forwarder.spool import Row
 
 _SLICE_SECONDS = 0.1
@@ -45,8 +45,13 @@ class Producer:
         transactional_id: str | None = None,
     ) -> None:
         self._settings = {**PRODUCER, **options, **connection}
+        self._retry_backoff_ms = self._settings["retry_backoff_ms"]
         if transactional_id is not None:
-            self._settings |= {"transactional_id": transactional_id, "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS}
+            self._settings |= {
+                "transactional_id": transactional_id,
+                "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS,
+                "retry_backoff_ms": BETWEEN_TRANSACTIONS_MS,
+            }
         self._topics = topics
         self._member = ("ce_forwarder", member.encode())
         self._partitions = partitions
@@ -61,8 +66,15 @@ class Producer:
         """Connects; blocks up to the bootstrap timeout. Raises PublisherError."""
         try:
             self._producer = KafkaProducer(**self._settings)
+        except (ValueError, TypeError, AssertionError, RuntimeError, KafkaConfigurationError) as error:
+            detail = f"kafka-python refuses an option: {error}"
+            raise PublisherError(
+                Verdict(ErrorClass.BLOCKED, "producer_options", detail, REMEDIES["producer_options"])
+            ) from error
         except Exception as error:
             raise PublisherError(classify(error)) from error
+        # One option for two things: batches are to be sent again less often than transactions are to follow each other.
+        self._producer._accumulator.config["retry_backoff_ms"] = self._retry_backoff_ms  # noqa: SLF001
 
     def send(self, row: Row, *, timestamp_ms: int | None = None) -> Any:
         """Hands the row over and returns its future. Blocks up to `max_block_ms` for the topic's metadata.

@@ -10,7 +10,7 @@ from tie_forwarder.children.frames import Kind, encode
 from tie_forwarder.children.link import ParentLink
 from tie_forwarder.publisher.commands import Reason, Role
 from tie_forwarder.publisher.errors import Verdict
-from tie_forwarder.publisher.tail import Found, Positions
+from tie_forwarder.publisher.tail import Found, Positions, TopicIds
 from tie_forwarder.spool import Row
 
 
@@ -40,13 +40,17 @@ class LinkReports:
         """What this member is now, and why."""
         self._report({"role": role.value, "reason": None if reason is None else reason.value})
 
-    def remember(self, positions: Positions, memory: dict[str, Any]) -> None:
+    def remember(self, positions: Positions, topic_ids: TopicIds, memory: dict[str, Any]) -> None:
         """What the next publisher process of this member must know."""
-        self._report({"remember": {"positions": positions, "memory": memory}})
+        self._report({"remember": {"positions": positions, "topic_ids": topic_ids, "memory": memory}})
 
     def barrier(self, number: int) -> None:
         """Asks for an answer once everything before is applied."""
         self._report({"barrier": number})
+
+    def compacted(self, topics: Sequence[str], remedy: str) -> None:
+        """The output topics that are compacted; none when all is well."""
+        self._report({"compacted": list(topics), "remedy": remedy})
 
     def error(self, verdict: Verdict) -> None:
         """Why this process ends."""

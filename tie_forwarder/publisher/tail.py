@@ -15,10 +15,13 @@ from typing import Any, NamedTuple, TypeAlias
 from kafka import KafkaConsumer, TopicPartition
 
 from tie_forwarder.publisher.commands import Seen
+from tie_forwarder.publisher.settings import refresh_soon
 
 Positions: TypeAlias = "dict[str, dict[int, int]]"
+TopicIds: TypeAlias = "dict[str, str]"
 
 _POLL_MS = 100
+_POSITION_MS = 10_000
 _MOST_RECORDS = 4_000
 _SETTINGS: dict[str, Any] = {
     "group_id": None,
@@ -54,33 +57,54 @@ class Tail:
         self._assigned: list[TopicPartition] = []
         self._mark: dict[TopicPartition, int] = {}
         self._peeked: dict[TopicPartition, int] = {}
+        self.topic_ids: TopicIds = {}
+        """Kafka's ids of the topics that are read."""
 
     def open(self) -> None:
         """Connects. Blocks up to the bootstrap timeout."""
         self._committed = KafkaConsumer(isolation_level="read_committed", **self._settings)
         self._uncommitted = KafkaConsumer(isolation_level="read_uncommitted", **self._settings)
+        for consumer in (self._committed, self._uncommitted):
+            refresh_soon(consumer, "_cluster")
 
-    def seek(self, positions: Positions) -> None:
-        """Goes on where an earlier tail ended; partitions that it did not know are read from their beginning."""
-        self._assign()
+    def seek(self, positions: Positions, topic_ids: TopicIds, *, since_ms: int) -> None:
+        """Goes on where an earlier tail ended; partitions that it did not know are read from their beginning.
+
+        A topic that was deleted and made anew has another id, one that was cut ends before that place: what was read
+        of the old one says nothing of it, so its reading begins by time, as in `seek_by_time`.
+        """
+        self.seek_by_time(since_ms)
+        ends = self._uncommitted.end_offsets(self._assigned)
         for partition in self._assigned:
-            self._committed.seek(partition, positions.get(partition.topic, {}).get(partition.partition, 0))
+            position = positions.get(partition.topic, {}).get(partition.partition, 0)
+            same = topic_ids.get(partition.topic, "") == self.topic_ids.get(partition.topic, "")
+            if same and position <= ends[partition]:
+                self._committed.seek(partition, position)
 
     def seek_by_time(self, since_ms: int) -> None:
         """Begins with the first record that is as young as that.
 
-        The ends are asked before the times: what comes between the two questions then stands behind the ends.
+        Where nothing is that young, it begins at the last stable offset, which is asked before the times: what comes
+        between the two questions then stands behind it. The high watermark would pass over the records of an open
+        transaction, for which `offsets_for_times` of a read_committed consumer says None.
         """
         self._assign()
-        ends = self._uncommitted.end_offsets(self._assigned)
+        ends = self._committed.end_offsets(self._assigned)
         found = self._committed.offsets_for_times(dict.fromkeys(self._assigned, since_ms))
         for partition in self._assigned:
             offset = found.get(partition)
             self._committed.seek(partition, ends[partition] if offset is None else offset.offset)
 
-    def read(self) -> list[Found]:
-        """The next committed records of our kind, waiting a little for some."""
+    def read(self, *, ahead: bool = True) -> list[Found]:
+        """The next committed records of our kind, waiting a little for some.
+
+        Without `ahead` nothing is fetched between two reads, which costs much less where few records come often.
+        """
+        if self._committed.paused():
+            self._committed.resume(*self._assigned)
         polled = self._committed.poll(timeout_ms=_POLL_MS)
+        if not ahead:
+            self._committed.pause(*self._assigned)
         return [found for records in polled.values() for found in _ours(records)]
 
     def mark_end(self, *, high_watermark: bool) -> None:
@@ -90,16 +114,20 @@ class Tail:
         self._take_new_partitions()
         consumer = self._uncommitted if high_watermark else self._committed
         self._mark = dict(consumer.end_offsets(self._assigned))
+        if high_watermark:
+            self._refuse_shorter_topics()
 
     def reached_mark(self) -> bool:
         """Whether everything up to the mark has been read."""
-        return all(self._committed.position(partition) >= end for partition, end in self._mark.items())
+        return all(self._position(partition) >= end for partition, end in self._mark.items())
 
     def positions(self) -> Positions:
         """Up to where everything has been read, by topic and partition."""
         found: Positions = {topic: {} for topic in self._topics}
         for partition in self._assigned:
-            found[partition.topic][partition.partition] = self._committed.position(partition)
+            position = self._position(partition)
+            if position >= 0:
+                found[partition.topic][partition.partition] = position
         return found
 
     def advance(self, published: Iterable[tuple[str, int, int]]) -> None:
@@ -111,11 +139,16 @@ class Tail:
                 ends[place] = offset + 1
         for (topic, partition), end in ends.items():
             place_in_kafka = TopicPartition(topic, partition)
-            if self._committed.position(place_in_kafka) < end:
+            # The producer may know a new partition before the tail does, which then reads it from its beginning.
+            if place_in_kafka in self._assigned and self._position(place_in_kafka) < end:
                 self._committed.seek(place_in_kafka, end)
 
     def peek_beyond(self) -> bool:
-        """Whether records of our kind have come above the last stable offset since the last look."""
+        """Whether records of our kind have come above the last stable offset since the last look.
+
+        Partitions that were added since are read from now on.
+        """
+        self._take_new_partitions()
         stable = self._committed.end_offsets(self._assigned)
         ends = self._uncommitted.end_offsets(self._assigned)
         held_back = [partition for partition in self._assigned if ends[partition] > stable[partition]]
@@ -149,6 +182,7 @@ class Tail:
 
     def _assign(self) -> None:
         self._assigned = self._partitions()
+        self.topic_ids = {topic: self._topic_id(topic) for topic in self._topics}
         self._committed.assign(self._assigned)
         self._assign_uncommitted()
 
@@ -161,8 +195,11 @@ class Tail:
 
     def _take_new_partitions(self) -> None:
         new = [partition for partition in self._partitions() if partition not in self._assigned]
+        for topic, topic_id in self.topic_ids.items():
+            if self._topic_id(topic) != topic_id:
+                raise TopicCut(topic)
         if new:
-            positions = {partition: self._committed.position(partition) for partition in self._assigned}
+            positions = {partition: max(0, self._position(partition)) for partition in self._assigned}
             self._assigned += new
             self._committed.assign(self._assigned)
             for partition, position in positions.items():
@@ -170,6 +207,22 @@ class Tail:
             for partition in new:
                 self._committed.seek(partition, 0)
             self._assign_uncommitted()
+
+    def _topic_id(self, topic: str) -> str:
+        """Kafka's own id of the topic, which another one by the same name does not have; empty where it has none."""
+        with suppress(AttributeError):
+            return str(self._uncommitted._cluster.topic_id(topic) or "")  # noqa: SLF001 - no public way to it
+        return ""
+
+    def _refuse_shorter_topics(self) -> None:
+        for partition, end in self._mark.items():
+            if self._position(partition) > end:
+                raise TopicCut(partition.topic)
+
+    def _position(self, partition: TopicPartition) -> int:
+        """Up to where the partition was read; -1 while the client itself does not know."""
+        position: int | None = self._committed.position(partition, timeout_ms=_POSITION_MS)
+        return -1 if position is None else position
 
     def _partitions(self) -> list[TopicPartition]:
         found = []
@@ -183,6 +236,14 @@ class Tail:
 
 class UnknownTopic(Exception):  # noqa: N818 - Kafka's own word
     """The cluster knows no such topic, or this user may not see it."""
+
+    def __init__(self, topic: str) -> None:
+        self.topic = topic
+        super().__init__(topic)
+
+
+class TopicCut(Exception):  # noqa: N818 - a state of the topic
+    """The topic ends before the place up to which it was read, or is another one by the same name."""
 
     def __init__(self, topic: str) -> None:
         self.topic = topic

@@ -17,12 +17,15 @@ from tie_forwarder.publisher.commands import Fenced
 from tie_forwarder.publisher.deadline import Deadline
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
 from tie_forwarder.publisher.producer import Producer, Sent
-from tie_forwarder.publisher.settings import TRANSACTION_TIMEOUT_MS
+from tie_forwarder.publisher.settings import TRANSACTION_TIMEOUT_MS, refresh_soon
 from tie_forwarder.spool import Row
 
-_INIT_SECONDS = 20.0
+_INIT_SECONDS = 12.0
 _COMMIT_SECONDS = 15.0
 _ANSWER_SECONDS = 15.0
+_THROTTLED_SECONDS = 27.0
+"""A quota may keep us waiting; but half of the transaction's time-out must be enough for everything."""
+
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -36,10 +39,21 @@ class Refusal(NamedTuple):
 class Transactions:
     """A transactional producer from its initialisation to its first error. One thread."""
 
-    def __init__(self, *, producer: Producer, deadline: Deadline, keep_waiting: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        *,
+        producer: Producer,
+        deadline: Deadline,
+        keep_waiting: Callable[[], bool],
+        watch: Callable[[int, int], object],
+        throttled: Callable[[], bool],
+    ) -> None:
+        """`watch` is told while Kafka keeps us waiting how many records there are and are decided; it may raise."""
         self._producer = producer
         self._deadline = deadline
         self._keep_waiting = keep_waiting
+        self._watch = watch
+        self._throttled = throttled
 
     def open(self) -> None:
         """Connects and initialises, which fences every other producer of the group and ends its open transaction.
@@ -47,6 +61,7 @@ class Transactions:
         Blocks for seconds. Raises PublisherError, also for a cluster that cannot do transactions.
         """
         self._producer.open()
+        refresh_soon(self._producer.client, "_metadata")
         give_up_at = time.monotonic() + _INIT_SECONDS
         while True:
             try:
@@ -89,16 +104,24 @@ class Transactions:
             refusal = self._check(sent)
             if refusal is not None:
                 return refusal
+            self._check_clock(started)
             with self._deadline.within(_COMMIT_SECONDS, "a commit"):
                 self._producer.client.commit_transaction()
+        except Fenced:
+            raise
         except PublisherError as error:
             _raise(error.verdict, error)
         except Exception as error:  # noqa: BLE001 - the library's edge: whatever it raises is translated
             _raise(classify(error), error)
+        self._check_clock(started)
+        return [_place(future.value) for _, future in sent]
+
+    @staticmethod
+    def _check_clock(started: float) -> None:
+        """Nothing is committed, and nothing counts as committed, after half of the transaction's time-out."""
         if time.clock_gettime(_CLOCK) - started > TRANSACTION_TIMEOUT_MS / 2000:
             detail = "the process stood still in a transaction, so its outcome must be read from the output"
             raise PublisherError(Verdict(ErrorClass.TRANSIENT, "timeout", detail))
-        return [_place(future.value) for _, future in sent]
 
     def close(self) -> bool:
         """Ends the producer when nothing is outstanding; false when its thread could not be ended."""
@@ -107,9 +130,16 @@ class Transactions:
 
     def _check(self, sent: Sequence[Sent]) -> Refusal | None:
         """Waits for every future and looks at every one."""
-        give_up_at = time.monotonic() + _ANSWER_SECONDS
-        with self._deadline.within(_ANSWER_SECONDS * 2, "waiting for Kafka's answers"):
-            self._producer.wait(sent, keep_waiting=lambda: time.monotonic() < give_up_at)
+        began = time.monotonic()
+
+        def keep_waiting() -> bool:
+            patience = _THROTTLED_SECONDS if self._throttled() else _ANSWER_SECONDS
+            # A wish to stop does not end it: the answers are milliseconds away, or the parent loses its patience.
+            self._watch(len(sent), sum(future.is_done for _, future in sent))
+            return time.monotonic() - began < patience
+
+        with self._deadline.within(_ANSWER_SECONDS * 3, "waiting for Kafka's answers"):
+            self._producer.wait(sent, keep_waiting=keep_waiting)
         verdicts = [self._producer.outcome(future) for _, future in sent]
         failed = [(index, verdict) for index, verdict in enumerate(verdicts) if verdict is not None]
         if not failed:
