@@ -10,6 +10,7 @@ from typing import Any
 from tie_forwarder.events.message import Message
 from tie_forwarder.intake import Accepted
 from tie_forwarder.metrics import UNKNOWN_KIND, Metrics
+from tie_forwarder.records.record import Record
 from tie_forwarder.spool import Changes, Outcome, Settled
 from tie_forwarder.supervisor.ledger import Ledger
 from tie_forwarder.supervisor.window import Arrival
@@ -72,8 +73,9 @@ class Accounts:
         if accepted.reason is not None:
             self._metrics.dead_lettered.labels(accepted.reason).inc()
 
-    def on_known(self, arrival: Arrival) -> None:
+    def on_known(self, arrival: Arrival, kind: str) -> None:
         """An event has arrived that Kafka has already."""
+        self._received_by_kind[kind].inc()
         self._ledger.received += 1
         if arrival is Arrival.DUPLICATE:
             self._ledger.duplicate += 1
@@ -103,14 +105,16 @@ class Accounts:
         self._metrics.duplicate.inc(outcome.duplicates)
         for reason, count in outcome.dropped.items():
             self._drop(reason, count)
-        if outcome.replaced:
-            for _, letter in changes.replaced:
-                self._metrics.dead_lettered.labels(dict(letter.headers)["reason"].decode()).inc()
         self._on_published(outcome.published)
         ledger.settled += len(outcome.seen)
         self._metrics.settled.inc(len(outcome.seen))
         self.snapshot = ledger.snapshot(in_spool)
         self._metrics.ledger_imbalance.set(self.snapshot["imbalance"])
+
+    def on_dead_lettered(self, letters: Sequence[Record]) -> None:
+        """Events that Kafka refuses have become dead letters; a letter that is cut once more is none of them."""
+        for letter in letters:
+            self._metrics.dead_lettered.labels(dict(letter.headers)["reason"].decode()).inc()
 
     def on_idle(self, in_spool: int) -> None:
         """Brings the snapshot up to date where nothing was committed."""

@@ -18,15 +18,20 @@ from typing import Any
 from tie_forwarder.children.child import Child
 from tie_forwarder.children.frames import Kind, decode_messages
 from tie_forwarder.intake import Intake
-from tie_forwarder.spool import Changes, CorruptRow, Incoming, Outcome, Spool, pack_id
+from tie_forwarder.memory import Thrift
+from tie_forwarder.records.record import Record
+from tie_forwarder.spool import Changes, CorruptRow, Incoming, Outcome, Spool
 from tie_forwarder.supervisor.accounts import Accounts
+from tie_forwarder.supervisor.arrivals import Arrivals
+from tie_forwarder.supervisor.pace import Pace
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
 from tie_forwarder.supervisor.refusals import dead_letter_of
 from tie_forwarder.supervisor.source import Source
-from tie_forwarder.supervisor.window import Arrival, Window
+from tie_forwarder.supervisor.window import Window
 
 _GRANTED_POSITIONS = 6_000
+_GRANTED_SHARE = 4
 _IDLE_SECONDS = 0.5
 _RETRY_SECONDS = 1.0
 _ID_BYTES = 16
@@ -48,12 +53,12 @@ class Flow:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spool = spool
-        self._intake = intake
         self._window = window
+        self._arrivals = Arrivals(intake=intake, window=window, accounts=accounts)
         self._accounts = accounts
         self._receiver = receiver
         self._publisher = publisher
-        self._commit_interval = commit_interval_seconds
+        self._pace = Pace(interval_seconds=commit_interval_seconds, monotonic=monotonic)
         self._monotonic = monotonic
         self._reports: dict[str, Callable[[dict[str, Any]], None]] = {
             "published": self._on_published,
@@ -62,6 +67,7 @@ class Flow:
             "role": self._on_role,
             "remember": lambda report: self._publisher.on_remember(report["remember"]),
             "barrier": lambda report: self._barriers.append(report["barrier"]),
+            "compacted": lambda report: self._publisher.on_compacted(report["compacted"], report["remedy"]),
             "error": self._on_error,
         }
         self._selector = selectors.DefaultSelector()
@@ -73,6 +79,7 @@ class Flow:
         self._incoming: list[Incoming] = []
         self._published: list[tuple[int, int]] = []
         self._refused: dict[int, tuple[str, str]] = {}
+        self._newly_dead: list[Record] = []
         self._corrupt: list[int] = []
         self._seen: list[bytes] = []
         self._barriers: list[int] = []
@@ -80,6 +87,7 @@ class Flow:
         self._committed_at = 0.0
         self._publishing_child: Child | None = None
         self._granted = 0
+        self._thrift = Thrift()
         self.ticked_at = monotonic()
         """When the last turn ended, by the monotonic clock: the thread's progress."""
         self.disk_error = ""
@@ -94,9 +102,9 @@ class Flow:
         return self._attach(Source(child=child, on_frame=self._on_publisher_frame))
 
     @property
-    def stopped(self) -> bool:
-        """Whether the thread was told to end."""
-        return self._stop.is_set()
+    def idle(self) -> bool:
+        """Whether everything that was read is on the disk."""
+        return not self._pending
 
     def stop(self) -> None:
         """Lets the thread end after a last commit."""
@@ -118,23 +126,26 @@ class Flow:
                 self._take_attached()
             else:
                 self._read(key.data)
-        if self._pending and self._monotonic() - self._committed_at >= self._commit_interval:
+        if self._pending and self._monotonic() - self._committed_at >= self._pace.interval_seconds:
             self._commit()
         elif not self._pending:
             self._spool.trim()
+            self._thrift.look(2 * self._spool.last_position - self._spool.events)
             self._accounts.on_idle(self._spool.events)
         self._grant()
         self._answer_barriers()
+        self._receiver.on_listened()
+        self._publisher.on_listened()
         self.ticked_at = self._monotonic()
 
     @property
     def _pending(self) -> bool:
-        return bool(self._incoming or self._published or self._seen or self._refused or self._corrupt)
+        return bool(self._arrivals or self._incoming or self._published or self._seen or self._refused or self._corrupt)
 
     def _patience(self) -> float:
         if not self._pending:
             return _IDLE_SECONDS
-        return max(0.0, self._committed_at + self._commit_interval - self._monotonic())
+        return max(0.0, self._committed_at + self._pace.interval_seconds - self._monotonic())
 
     def _attach(self, source: Source) -> Source:
         self._attached.put(source)
@@ -179,15 +190,11 @@ class Flow:
             self._receiver.on_status(status)
             return
         messages = decode_messages(body)
+        self._receiver.on_messages()
         self._accounts.on_messages(messages)
-        for message in messages:
-            accepted = self._intake.accept(message)
-            self._accounts.on_accepted(accepted)
-            arrival = self._window.arrive(pack_id(accepted.record.event_id))
-            if arrival is Arrival.NEW:
-                self._incoming.append(Incoming(accepted.record, accepted.detection_time))
-            else:
-                self._accounts.on_known(arrival)
+        self._arrivals.hold(messages)
+        if not self._pace.holds:
+            self._incoming += self._arrivals.take()
 
     def _on_publisher_frame(self, kind: Kind, body: bytes) -> None:
         if kind is Kind.SEEN:
@@ -205,6 +212,7 @@ class Flow:
         """Events stand in the output: first the window remembers them, then they leave the spool."""
         self._window.remember(event_ids, arrived=False)
         self._seen += event_ids
+        self._pace.on_seen()
 
     def _on_published(self, report: dict[str, Any]) -> None:
         self._published += [(first, last) for first, last in report["published"]]
@@ -223,18 +231,30 @@ class Flow:
 
     def _on_role(self, report: dict[str, Any]) -> None:
         self._publisher.on_role(report["role"], report["reason"])
+        if report["role"] != "standby":
+            self._pace.on_turn()
         if report["role"] == "taking_over" and report["reason"] != "renewed":
             self._accounts.on_takeover(report["reason"])
 
     def _commit(self) -> None:
-        if not self._pending:
-            return
+        self._incoming += self._arrivals.take()
+        if not self._incoming and not self._spool.events:
+            self._seen = []  # none of them can be in the spool
+        if self._pending:
+            self._write()
+        else:
+            self._committed_at = self._monotonic()
+            self._accounts.on_idle(self._spool.events)
+
+    def _write(self) -> None:
         changes = self._changes()
         started = self._monotonic()
         outcome = self._spool.apply(changes)
         self._committed_at = self._monotonic()
         self.disk_error = outcome.error
         self._accounts.on_commit(changes, outcome, self._committed_at - started, self._spool.events)
+        if outcome.replaced:
+            self._accounts.on_dead_lettered(self._newly_dead)
         self._remember(outcome)
         self._incoming = []
         self._removals_pending = outcome.removals_pending
@@ -248,6 +268,7 @@ class Flow:
 
     def _changes(self) -> Changes:
         replaced = []
+        self._newly_dead = []
         set_aside = [(position, "corrupt") for position in self._corrupt]
         for position, (code, detail) in self._refused.items():
             try:
@@ -261,6 +282,8 @@ class Flow:
                     set_aside.append((position, "refused"))
                 else:
                     replaced.append((position, letter))
+                    if row.record.destination != letter.destination:
+                        self._newly_dead.append(letter)
         return Changes(
             incoming=self._incoming,
             published=self._published,
@@ -286,6 +309,12 @@ class Flow:
         if child is None or child.say({"verb": "barrier", "number": self._barriers[-1]}):
             self._barriers = []
 
+    def _most_granted(self) -> int:
+        """How many rows may be in flight: so few that a full spool still has others to drop."""
+        spool = self._spool
+        share = spool.max_bytes // _GRANTED_SHARE * max(1, spool.events) // max(1, spool.bytes)
+        return max(1, min(_GRANTED_POSITIONS, share))
+
     def _grant(self) -> None:
         """Lets the publisher read on: a bounded number of positions, which a full spool then leaves alone."""
         if self._publishing_child is None:
@@ -293,6 +322,6 @@ class Flow:
         first = self._spool.first_position
         through = self._spool.last_position
         if first is not None:
-            through = min(through, first + _GRANTED_POSITIONS - 1)
+            through = min(through, first + self._most_granted() - 1)
         if through > self._granted and self._publishing_child.say({"verb": "grant", "through": through}):
             self._granted = through

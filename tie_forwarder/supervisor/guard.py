@@ -7,14 +7,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import structlog
-
 from tie_forwarder.backoff import Backoff
 from tie_forwarder.children.child import Child
+from tie_forwarder.errors import ForwarderError
+from tie_forwarder.log import Log
 from tie_forwarder.supervisor.receiver_watch import Replacement
 from tie_forwarder.supervisor.source import Source
 
 _DRAIN_PIPE_SECONDS = 5.0
+_LOOK_AGAIN_SECONDS = 0.02
+_HAND_OVER_SECONDS = 2.0
 
 
 class Watch(Protocol):
@@ -25,6 +27,9 @@ class Watch(Protocol):
 
     def reason_to_replace(self) -> Replacement | None:
         """Why the living process must be replaced; None while it may go on."""
+
+    def cannot_start(self, reason: str, remedy: str) -> None:
+        """No process can be started now; it is tried again."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +53,7 @@ class Guard:
         backoff: Backoff,
         on_started: Callable[[str], None],
         exit_reason: Callable[[], Restart | None],
+        make_child: Callable[[str], Child] = Child,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self.name = name
@@ -57,8 +63,9 @@ class Guard:
         self._backoff = backoff
         self._on_started = on_started
         self._exit_reason = exit_reason
+        self._make_child = make_child
         self._monotonic = monotonic
-        self._log = structlog.stdlib.get_logger()
+        self._log = Log()
         self._child: Child | None = None
         self._source: Source | None = None
         self._next_start = 0.0
@@ -96,31 +103,53 @@ class Guard:
         self._backoff.reset()
 
     def replace(self, reason: str, text: str) -> None:
-        """Kills the process, so that another starts at once: a configuration has changed."""
+        """Lets the process hand over what it holds and starts another at once: a configuration has changed."""
         if self._child is not None:
-            self._child.kill()
-            self._end_source()
-            self._bury(Restart(reason, text))
+            self.ask_to_stop()
+            self.finish(_HAND_OVER_SECONDS)
+            self._why = self.last_restart = Restart(reason, text)
+            self._log.info("child.replaced", child=self.name, reason=reason, detail=text)
         self._next_start = 0.0
+
+    def say(self, line: dict[str, Any]) -> None:
+        """Tells the living process something; one that is not there, or takes nothing now, does not hear it."""
+        if self._child is not None:
+            self._child.say(line)
 
     def ask_to_stop(self) -> None:
         """Lets the process hand over what it holds and end by itself."""
         if self._child is not None:
             self._child.say({"verb": "stop"})
 
-    def finish(self, timeout_seconds: float) -> None:
-        """Waits for the process to end, kills it after the timeout, and lets the flow read what it left."""
+    def finish(self, timeout_seconds: float, *, give_up: Callable[[], bool] = lambda: False) -> None:
+        """Waits for the process to end, and lets the flow read what it left.
+
+        Kills it after the timeout, or as soon as `give_up` says so.
+        """
         if self._child is None:
             return
-        if not self._child.wait(max(0.0, timeout_seconds)):
+        deadline = self._monotonic() + timeout_seconds
+        while self._monotonic() < deadline and not give_up():
+            if self._child.wait(_LOOK_AGAIN_SECONDS):
+                break
+        else:
             self._child.kill()
         self._end_source()
         self._child = None
 
     def _start(self) -> None:
-        child = Child(self.name)
+        child = self._make_child(self.name)
         self._watch.started()
-        child.start(self._configuration())
+        try:
+            child.start(self._configuration())
+        except (ForwarderError, OSError) as error:
+            # A secret that cannot be read, or a machine without room for a process: the spool keeps what comes.
+            reason, remedy = str(error), "see whether this machine has room for another process"
+            if isinstance(error, ForwarderError):
+                reason, remedy = error.message, error.remedy
+            self._watch.cannot_start(reason, remedy)
+            self._next_start = self._monotonic() + self._backoff.next_seconds()
+            return
         self._source = self._attach(child)
         self._child = child
         self._on_started(self._why.reason)
@@ -143,6 +172,7 @@ class Guard:
         """Whatever the dead process had written counts: it is read to the end before another one starts."""
         assert self._child is not None
         assert self._source is not None
-        self._source.ended.wait(_DRAIN_PIPE_SECONDS)
-        self._child.close()
+        if self._source.ended.wait(_DRAIN_PIPE_SECONDS):
+            self._child.close()
+        # Otherwise the flow still reads the pipe: it closes with the last one who holds it.
         self._source = None

@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 
 _MICROSECONDS = 1_000_000
+_START_GOES_ON_SECONDS = 10.0
+_LONGEST_STATUS = 400
 
 
 class Notifier:
@@ -18,9 +20,18 @@ class Notifier:
         watchdog = environ.get("WATCHDOG_USEC", "")
         meant_for_us = environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
         self._watchdog_seconds = int(watchdog) / _MICROSECONDS / 3 if watchdog.isdigit() and meant_for_us else 0.0
-        self._fed_at = 0.0
+        self._fed_at = self._extended_at = 0.0
         self._status = ""
         self._ready = False
+
+    def tell(self, status: str, *, ready: bool, live: bool) -> None:
+        """How things are this turn: in words, whether READY is due, and whether every loop makes progress."""
+        self.status(status.replace("\n", " ")[:_LONGEST_STATUS])
+        if ready:
+            self.ready()
+        if live:
+            self.starting()
+            self.alive()
 
     def ready(self) -> None:
         """READY=1, once."""
@@ -37,9 +48,15 @@ class Notifier:
         if self._ready:
             self._send("READY=1")
 
-    def stopping(self) -> None:
-        """STOPPING=1."""
-        self._send("STOPPING=1")
+    def starting(self) -> None:
+        """Asks for more time to start, as long as the start makes progress: a fabric may be away for days."""
+        if not self._ready and time.monotonic() - self._extended_at >= _START_GOES_ON_SECONDS:
+            self._extended_at = time.monotonic()
+            self._send(f"EXTEND_TIMEOUT_USEC={int(6 * _START_GOES_ON_SECONDS * _MICROSECONDS)}")
+
+    def stopping(self, *, within_seconds: float) -> None:
+        """STOPPING=1, and how long that takes at most."""
+        self._send(f"STOPPING=1\nEXTEND_TIMEOUT_USEC={int(within_seconds * _MICROSECONDS)}")
 
     def status(self, text: str) -> None:
         """STATUS= in plain words, when it has changed."""

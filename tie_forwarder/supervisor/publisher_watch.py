@@ -10,8 +10,11 @@ from typing import Any
 
 from tie_forwarder.supervisor.receiver_watch import Replacement
 
-_FIRST_HEARTBEAT_SECONDS = 15.0
+_FIRST_HEARTBEAT_SECONDS = 30.0
 _HEARTBEAT_SECONDS = 10.0
+_CALM_SECONDS = 5.0
+"""Longer than a process takes to meet again what ended the one before it."""
+_VAGUE = ("timeout", "unknown", "renewed", "stuck")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,14 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class Compacted:
+    """Output topics that are compacted, and what to do about it."""
+
+    topics: tuple[str, ...]
+    remedy: str
+
+
+@dataclass(frozen=True)
 class RoleSince:
     """What this member is, why, and since when (seconds since the epoch)."""
 
@@ -41,8 +52,8 @@ class RoleSince:
 class PublisherWatch:
     """Judges one publisher process after the other. One thread writes, any may read the attributes.
 
-    A trouble outlives the process that reported it, until a later one has published or stands by idle and connected:
-    only so can a state be shown while processes come and go.
+    A trouble that ended a process outlives it, until a later one has published or has been well for a while: only so
+    can a state be shown while processes come and go. What a person must mend is not hidden by a mere time-out.
     """
 
     def __init__(
@@ -58,15 +69,27 @@ class PublisherWatch:
         self.connected = False
         self.waiting_seconds = 0.0
         self.trouble: Trouble | None = None
-        self._connected_at = monotonic()
+        self.compacted: Compacted | None = None
+        """The output topics that forget events; None when all is well, or nothing is known."""
+        self._trouble_was_the_end = False
+        self._connected_at = self._listened_at = monotonic()
         self.started()
 
     def started(self) -> None:
         """A new process starts now."""
         self._started_at = self._monotonic()
         self._status_at: float | None = None
+        self._well_since: float | None = None
         self.connected = False
         self.waiting_seconds = 0.0
+
+    def cannot_start(self, reason: str, remedy: str) -> None:
+        """No process can be started now; it is tried again."""
+        self._end_with(Trouble("blocked", "cannot_start", reason, remedy))
+
+    def on_listened(self) -> None:
+        """Everything that had come has been read: silence counts only while we listen."""
+        self._listened_at = self._monotonic()
 
     def on_status(self, body: dict[str, Any]) -> None:
         """A status frame has come."""
@@ -75,13 +98,17 @@ class PublisherWatch:
         if self.connected:
             self._connected_at = self._status_at
         self.waiting_seconds = body["waiting_seconds"]
+        well = body["trouble"] is None and self.connected and self.waiting_seconds == 0.0
+        if not well:
+            self._well_since = None
+        elif self._well_since is None:
+            self._well_since = self._status_at
         if body["trouble"] is not None:
-            trouble = Trouble.of(body["trouble"])
-            blocked_before = self.trouble is not None and self.trouble.error_class == "blocked"
-            if not blocked_before or trouble.code != "timeout":
-                self.trouble = trouble
-        elif self.connected and self.waiting_seconds == 0.0:
-            self.trouble = None
+            self._take(Trouble.of(body["trouble"]))
+        elif self._well_since is not None and (
+            not self._trouble_was_the_end or self._status_at - self._well_since >= _CALM_SECONDS
+        ):
+            self._forget()
 
     @property
     def unconnected_seconds(self) -> float:
@@ -90,7 +117,7 @@ class PublisherWatch:
 
     def on_published(self) -> None:
         """Kafka has taken records: whatever the trouble was, it is over."""
-        self.trouble = None
+        self._forget()
 
     def on_role(self, role: str, reason: str | None) -> None:
         """The member's role has changed."""
@@ -103,17 +130,34 @@ class PublisherWatch:
         """The publisher hands on what its successor must know."""
         self.resume = resume
 
+    def on_compacted(self, topics: list[str], remedy: str) -> None:
+        """The publisher has looked at the clean-up policy of the output topics."""
+        self.compacted = Compacted(tuple(topics), remedy) if topics else None
+
     def on_error(self, body: dict[str, Any]) -> None:
         """The process reports why it ends."""
-        self.trouble = Trouble.of(body)
+        self._end_with(Trouble.of(body))
         self.connected = False
 
     def reason_to_replace(self) -> Replacement | None:
         """Why the living process must be replaced; None while it may go on."""
-        now = self._monotonic()
+        now = self._listened_at
         if self._status_at is None:
             late = now - self._started_at > _FIRST_HEARTBEAT_SECONDS
             return Replacement("heartbeat_late", "it gave no sign of life after its start") if late else None
         if now - self._status_at > _HEARTBEAT_SECONDS:
             return Replacement("heartbeat_late", f"no sign of life for {now - self._status_at:.0f} s")
         return None
+
+    def _take(self, trouble: Trouble) -> None:
+        blocked_before = self.trouble is not None and self.trouble.error_class == "blocked"
+        if not blocked_before or trouble.code not in _VAGUE:
+            self.trouble = trouble
+
+    def _end_with(self, trouble: Trouble) -> None:
+        self._take(trouble)
+        self._trouble_was_the_end = True
+
+    def _forget(self) -> None:
+        self.trouble = None
+        self._trouble_was_the_end = False

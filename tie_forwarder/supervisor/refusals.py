@@ -13,7 +13,7 @@ _LEAST_BYTES = 64
 def dead_letter_of(record: Record, *, code: str, detail: str) -> Record | None:
     """The dead letter that takes the record's place; None when even an empty one was refused.
 
-    What is too large is cut below Kafka's default limit first and halved from there, since the topic's limit is not
+    What is too large is cut below Kafka's default limit first and quartered from there, since the topic's limit is not
     known here. A dead letter that is refused for another reason than its size can go nowhere.
     """
     size = len(record.value)
@@ -24,7 +24,7 @@ def dead_letter_of(record: Record, *, code: str, detail: str) -> Record | None:
         return render_refused(record, reason=Reason.REFUSED_INVALID, detail=detail, keep_bytes=size)
     if refused_before and size == 0:
         return None
-    keep = _FIRST_CUT_BYTES if size > _FIRST_CUT_BYTES else size // 2
+    keep = _FIRST_CUT_BYTES if size > _FIRST_CUT_BYTES else size // 4
     if keep < _LEAST_BYTES:
         keep = 0
     return render_refused(record, reason=Reason.REFUSED_TOO_LARGE, detail=detail, keep_bytes=keep)

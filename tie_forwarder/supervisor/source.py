@@ -7,9 +7,10 @@ import threading
 from collections.abc import Callable
 
 from tie_forwarder.children.child import Child
-from tie_forwarder.children.frames import BrokenFrame, Decoder, Kind
+from tie_forwarder.children.frames import Decoder, Kind
 
 _READ_BYTES = 256 * 1024
+_LONGEST_TEXT = 500
 
 
 class Source:
@@ -36,6 +37,6 @@ class Source:
         try:
             for kind, body in self._decoder.feed(data):
                 self._on_frame(kind, body)
-        except (BrokenFrame, ValueError, KeyError, TypeError) as error:
-            self.broken = f"{self.child.name} wrote what is no frame: {error}"
+        except Exception as error:  # noqa: BLE001 - the child's bytes may be anything; it is the child that must go
+            self.broken = f"{self.child.name} wrote what is no frame: {error!r}"[:_LONGEST_TEXT]
             self.ended.set()

@@ -11,37 +11,42 @@ import threading
 import time
 from contextlib import suppress
 
-import structlog
 from prometheus_client import CollectorRegistry
 
 from tie_forwarder import __version__
 from tie_forwarder.backoff import Backoff
 from tie_forwarder.config import Config
 from tie_forwarder.config.inspection import Certificate
-from tie_forwarder.health import Assessment, Facts, Health
+from tie_forwarder.health import Assessment, Health
 from tie_forwarder.http.application import Application
 from tie_forwarder.http.board import Board, Notice
 from tie_forwarder.http.server import Server
 from tie_forwarder.intake import Intake
+from tie_forwarder.log import Log
 from tie_forwarder.metrics import Metrics
 from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.blueprint import publisher_configuration, receiver_configuration
 from tie_forwarder.supervisor.certificates import Certificates
+from tie_forwarder.supervisor.facts import facts_of
 from tie_forwarder.supervisor.flow import Flow
+from tie_forwarder.supervisor.gauges import export
 from tie_forwarder.supervisor.guard import Guard, Restart
 from tie_forwarder.supervisor.notify import Notifier
+from tie_forwarder.supervisor.publisher_backoff import PublisherBackoff
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
 from tie_forwarder.supervisor.reload import Reload
 from tie_forwarder.supervisor.report import status_report
 from tie_forwarder.supervisor.signals import Wishes
+from tie_forwarder.supervisor.stall import StallWatch
 from tie_forwarder.supervisor.window import Window
 
 STALLED_EXIT_CODE = 70
 
 _TURN_SECONDS = 0.2
-_STALLED_SECONDS = 30.0
+_STALLED_SECONDS = 30
+_HURRY_SECONDS = 1.0
 _RECEIVER_FLUSH_SECONDS = 3.0
 _PUBLISHER_CLOSE_SECONDS = 3.0
 _STARTING_SECONDS = 15.0
@@ -53,7 +58,7 @@ class Supervisor:
     def __init__(self, config: Config, *, certificates: list[Certificate], reload: Reload) -> None:
         self._config = config
         self._reload = reload
-        self._log = structlog.stdlib.get_logger()
+        self._log = Log()
         self._started_at = time.time()
         topics = config.kafka.topics.by_destination()
         kinds = (*config.dxl.events, "dead_letter")
@@ -80,7 +85,7 @@ class Supervisor:
             publisher=self._publisher,
             commit_interval_seconds=config.spool.commit_interval_ms / 1000,
         )
-        self._flow_thread = threading.Thread(target=self._flow.run, name="flow", daemon=True)
+        self._flow_thread = threading.Thread(target=self._run_flow, name="flow", daemon=True)
         self._receiver_guard = Guard(
             name="receiver",
             watch=self._receiver,
@@ -95,7 +100,7 @@ class Supervisor:
             watch=self._publisher,
             attach=self._flow.attach_publisher,
             configuration=lambda: publisher_configuration(self._config, resume=self._publisher.resume),
-            backoff=Backoff(first_seconds=0.1, most_seconds=5.0),
+            backoff=PublisherBackoff(watch=self._publisher),
             on_started=lambda reason: self._metrics.publisher_restarts.labels(reason).inc(),
             exit_reason=self._why_publisher_ended,
         )
@@ -109,8 +114,9 @@ class Supervisor:
         self._notifier = Notifier()
         self._wishes = Wishes()
         self._ticked_at = time.monotonic()
+        self._stopping = False
         self._published_before = 0
-        self._was_ready = False
+        self._was_ready = self._was_ever_ready = False
 
     @property
     def wishes(self) -> Wishes:
@@ -132,8 +138,10 @@ class Supervisor:
                 events_unreadable=found.events_lost,
             )  # fmt: skip
         self._accounts.on_start(self._spool.events)
+        self._reload.note(self._config, self._certificates.current(self._config))
         self._flow_thread.start()
         threading.Thread(target=self._end_when_stalled, name="stall-watch", daemon=True).start()
+        self._observe()
         if self._server is not None:
             self._server.start()
         config = self._config
@@ -160,26 +168,32 @@ class Supervisor:
         self._ticked_at = time.monotonic()
 
     def _shutdown(self) -> int:
+        self._stopping = True
         deadline = time.monotonic() + self._config.shutdown.drain_seconds
-        self._notifier.stopping()
+        self._notifier.stopping(within_seconds=self._config.shutdown.drain_seconds + _STALLED_SECONDS)
         self._log.info("forwarder.stopping", drain_seconds=self._config.shutdown.drain_seconds)
         self._receiver_guard.ask_to_stop()
-        self._receiver_guard.finish(0.0 if self._wishes.stop_now else _RECEIVER_FLUSH_SECONDS)
-        while self._spool.events and time.monotonic() < deadline and not self._wishes.stop_now:
+        self._receiver_guard.finish(_RECEIVER_FLUSH_SECONDS, give_up=self._is_told_to_hurry)
+        while (self._spool.events or not self._flow.idle) and time.monotonic() < deadline and not self._wishes.stop_now:
             self._publisher_guard.tick()
             self._observe()
             self._ticked_at = time.monotonic()
             self._wishes.wait(_TURN_SECONDS / 4)
         self._publisher_guard.ask_to_stop()
-        self._publisher_guard.finish(0.0 if self._wishes.stop_now else _PUBLISHER_CLOSE_SECONDS)
+        self._publisher_guard.finish(_PUBLISHER_CLOSE_SECONDS, give_up=self._is_told_to_hurry)
         self._flow.stop()
-        self._flow_thread.join(_STALLED_SECONDS)
+        self._flow_thread.join(_HURRY_SECONDS if self._wishes.stop_now else _STALLED_SECONDS)
+        if self._flow_thread.is_alive():
+            self._end_at_once(["flow"])
         if self._server is not None:
             self._server.stop()
         self._accounts.on_idle(self._spool.events)
         self._spool.close()
         self._log.info("forwarder.stopped", **self._accounts.snapshot)
         return 0
+
+    def _is_told_to_hurry(self) -> bool:
+        return self._wishes.stop_now
 
     def _encourage(self) -> None:
         """A child that does its work begins with a short delay again when it fails next."""
@@ -194,7 +208,7 @@ class Supervisor:
         """Writes down how things are, for HTTP, the metrics and the service manager."""
         now = time.time()
         assessment = self._assess(now)
-        ready = self._receiver.ready and not self._flow.disk_error
+        ready = self._receiver.ready and not self._flow.disk_error and not self._stopping
         live = self._live()
         certificates = self._certificates.current(self._config)
         status = status_report(
@@ -203,40 +217,28 @@ class Supervisor:
             publisher_guard=self._publisher_guard, spool=self._spool, ledger=self._accounts.snapshot,
             certificates=certificates,
         )  # fmt: skip
-        why = "" if ready else _first_detail(assessment)
-        self._board.notice = Notice(live=live, ready=ready, why_not_ready=why, status=status)
-        self._export(assessment)
-        for certificate in certificates:
-            self._metrics.certificate_expiry.labels(certificate.role).set(certificate.ends_at)
-        self._tell_service_manager(assessment, ready=ready, live=live)
+        why = "" if ready else _first_detail(assessment) or "it is stopping"
+        self._board.post(Notice(live=live, ready=ready, why_not_ready=why, status=status))
+        export(
+            self._metrics, state=assessment.state, spool=self._spool, receiver=self._receiver,
+            publisher=self._publisher, certificates=certificates,
+        )  # fmt: skip
+        detail = f": {assessment.reason}: {_first_detail(assessment)}" if assessment.problems else ""
+        self._notifier.tell(assessment.state + detail, ready=ready, live=live)
         if ready != self._was_ready:
             self._was_ready = ready
+            self._was_ever_ready = self._was_ever_ready or ready
             self._log.info("forwarder.ready" if ready else "forwarder.not_ready", why=why)
 
     def _assess(self, now: float) -> Assessment:
         before = self._health.state
-        oldest = self._spool.oldest_received_at_ms
-        status = self._receiver.status
         assessment = self._health.assess(
-            Facts(
-                now=now,
-                starting=now - self._started_at < _STARTING_SECONDS and not self._was_ready,
-                receiver_ready=self._receiver.ready,
-                receiver_phase=status.phase,
-                receiver_trouble=status.trouble,
-                subscription_refused=status.refused_subscription,
-                publisher_unconnected_seconds=self._publisher.unconnected_seconds,
-                publisher_waiting_seconds=self._publisher.waiting_seconds,
-                publisher_trouble=self._publisher.trouble,
-                spool_events=self._spool.events,
-                spool_oldest_at=None if oldest is None else oldest / 1000,
-                disk_error=self._flow.disk_error,
-                last_drop_at=self._accounts.last_drop_at,
-                last_drop_reason=self._accounts.last_drop_reason,
-                ledger_imbalance=self._accounts.snapshot["imbalance"],
-                role=self._publisher.role.role,
+            facts_of(
+                now=now, starting=now - self._started_at < _STARTING_SECONDS and not self._was_ever_ready,
+                stopping=self._stopping, receiver=self._receiver, publisher=self._publisher, spool=self._spool,
+                flow=self._flow, accounts=self._accounts,
             )
-        )
+        )  # fmt: skip
         if (assessment.state, assessment.reason) != before:
             level = self._log.info if assessment.state in ("ok", "standby") else self._log.warning
             level(
@@ -245,47 +247,25 @@ class Supervisor:
             )  # fmt: skip
         return assessment
 
-    def _export(self, assessment: Assessment) -> None:
-        metrics = self._metrics
-        oldest = self._spool.oldest_received_at_ms
-        metrics.spool_events.set(self._spool.events)
-        metrics.spool_bytes.set(self._spool.bytes)
-        metrics.spool_limit_bytes.set(self._spool.max_bytes)
-        metrics.spool_oldest.set(0 if oldest is None else oldest / 1000)
-        metrics.kafka_connected.set(self._publisher.connected)
-        metrics.dxl_connected.set(self._receiver.ready)
-        metrics.receiver_queue.set(self._receiver.status.queue)
-        metrics.set_state(assessment.state)
-        metrics.set_role(self._publisher.role.role)
-
-    def _tell_service_manager(self, assessment: Assessment, *, ready: bool, live: bool) -> None:
-        detail = _first_detail(assessment)
-        text = assessment.state + (f": {assessment.reason}: {detail}" if assessment.problems else "")
-        self._notifier.status(text.replace("\n", " ")[:400])
-        if ready:
-            self._notifier.ready()
-        if live:
-            self._notifier.alive()
-
     def _live(self) -> bool:
         return time.monotonic() - self._flow.ticked_at < _STALLED_SECONDS / 3 and self._flow_thread.is_alive()
 
+    def _run_flow(self) -> None:
+        try:
+            self._flow.run()
+        except Exception:  # noqa: BLE001 - the thread's edge: what the disk or a bug does to it, the next start mends
+            self._log.exception("flow.failed")
+            self._end_at_once(["flow"])
+
     def _end_when_stalled(self) -> None:
         """A part of this process that stands still cannot be mended from inside: the service manager takes over."""
-        while True:
-            time.sleep(1.0)
-            now = time.monotonic()
-            stalled = [
-                name
-                for name, ticked_at in (("flow", self._flow.ticked_at), ("main", self._ticked_at))
-                if now - ticked_at > _STALLED_SECONDS
-            ]
-            if not self._flow_thread.is_alive() and not self._flow.stopped:
-                stalled.append("flow")
-            if stalled:
-                with suppress(Exception):
-                    self._log.error("forwarder.stalled", loops=stalled, seconds=_STALLED_SECONDS)
-                os._exit(STALLED_EXIT_CODE)
+        ticks = {"flow": lambda: self._flow.ticked_at, "main": lambda: self._ticked_at}
+        self._end_at_once(StallWatch(ticks=ticks, patience_looks=_STALLED_SECONDS).wait_for_one(look_seconds=1.0))
+
+    def _end_at_once(self, loops: list[str]) -> None:
+        with suppress(Exception):
+            self._log.error("forwarder.stalled", loops=loops, exit_code=STALLED_EXIT_CODE)
+        os._exit(STALLED_EXIT_CODE)
 
     def _on_receiver_started(self, reason: str) -> None:
         self._metrics.receiver_restarts.labels(reason).inc()
@@ -303,7 +283,9 @@ class Supervisor:
         change = self._reload.again(self._config)
         if change is not None:
             self._config = change.config
-            self._certificates.look_soon()
+            self._certificates.replace(change.certificates)
+            for guard in (self._receiver_guard, self._publisher_guard):
+                guard.say({"verb": "log_level", "level": change.config.log.level})
             if change.receiver:
                 self._receiver_guard.replace("reload", "its configuration has changed")
             if change.publisher:

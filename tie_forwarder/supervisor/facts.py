@@ -1,0 +1,45 @@
+"""The facts that the health is made from, gathered from what the parts last reported."""
+
+from __future__ import annotations
+
+from tie_forwarder.health import Facts
+from tie_forwarder.spool import Spool
+from tie_forwarder.supervisor.accounts import Accounts
+from tie_forwarder.supervisor.flow import Flow
+from tie_forwarder.supervisor.publisher_watch import PublisherWatch
+from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
+
+
+def facts_of(
+    *,
+    now: float,
+    starting: bool,
+    stopping: bool,
+    receiver: ReceiverWatch,
+    publisher: PublisherWatch,
+    spool: Spool,
+    flow: Flow,
+    accounts: Accounts,
+) -> Facts:
+    """One moment's facts. Asks nothing that could block."""
+    oldest = spool.oldest_received_at_ms
+    return Facts(
+        now=now,
+        starting=starting,
+        # That nothing is received any more is what a stop is for.
+        receiver_ready=receiver.ready or stopping,
+        receiver_phase="lost" if receiver.status.lost else receiver.status.phase,
+        receiver_trouble=receiver.status.trouble,
+        subscription_refused=receiver.refused_subscription,
+        publisher_unconnected_seconds=publisher.unconnected_seconds,
+        publisher_waiting_seconds=publisher.waiting_seconds,
+        publisher_trouble=publisher.trouble,
+        spool_events=spool.events,
+        spool_oldest_at=None if oldest is None else oldest / 1000,
+        disk_error=flow.disk_error,
+        last_drop_at=accounts.last_drop_at,
+        last_drop_reason=accounts.last_drop_reason,
+        ledger_imbalance=accounts.snapshot["imbalance"],
+        role=publisher.role.role,
+        compacted=publisher.compacted,
+    )

@@ -1,0 +1,35 @@
+"""The gauges: what the parts say of themselves at the moment, put into the metrics each turn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from tie_forwarder.config.inspection import Certificate
+from tie_forwarder.metrics import Metrics
+from tie_forwarder.spool import Spool
+from tie_forwarder.supervisor.publisher_watch import PublisherWatch
+from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
+
+
+def export(
+    metrics: Metrics,
+    *,
+    state: str,
+    spool: Spool,
+    receiver: ReceiverWatch,
+    publisher: PublisherWatch,
+    certificates: Iterable[Certificate],
+) -> None:
+    """Sets every gauge. Asks nothing that could block."""
+    oldest = spool.oldest_received_at_ms
+    metrics.spool_events.set(spool.events)
+    metrics.spool_bytes.set(spool.bytes)
+    metrics.spool_limit_bytes.set(spool.max_bytes)
+    metrics.spool_oldest.set(0 if oldest is None else oldest / 1000)
+    metrics.kafka_connected.set(publisher.connected)
+    metrics.dxl_connected.set(receiver.ready)
+    metrics.receiver_queue.set(receiver.status.queue)
+    metrics.set_state(state)
+    metrics.set_role(publisher.role.role)
+    for certificate in certificates:
+        metrics.certificate_expiry.labels(certificate.role).set(certificate.ends_at)
