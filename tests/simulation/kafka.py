@@ -1,0 +1,175 @@
+"""A model of Kafka: partitions, transactions, the coordinator of the group's one transactional id, and its refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from tests.simulation.world import World
+from tie_forwarder.publisher.commands import Fenced
+
+
+class Record(NamedTuple):
+    """A record of our kind."""
+
+    event_id: bytes
+    forwarder: str
+    received_at_ms: int
+    position: int
+    dead_letter: bool
+
+
+class Concurrent(Exception):  # noqa: N818 - Kafka's own word
+    """CONCURRENT_TRANSACTIONS: the transaction before is still being ended; ask again."""
+
+
+class Refused(Exception):  # noqa: N818 - Kafka's own word
+    """One of the records is such that Kafka does not take it."""
+
+
+class Transaction:
+    """A transaction of the group, or of somebody else."""
+
+    def __init__(self) -> None:
+        self.ending = False
+        self.committed = False
+        self.ended_at = 0.0
+        self.marks_missing: set[int] = set()
+
+
+class Partition:
+    """A log. An entry is its transaction, if any, and its record, if it is of our kind."""
+
+    def __init__(self) -> None:
+        self.log: list[tuple[Transaction | None, Record | None]] = []
+        self.open: dict[Transaction, int] = {}
+
+    @property
+    def high_watermark(self) -> int:
+        """Where the next entry goes."""
+        return len(self.log)
+
+    @property
+    def last_stable_offset(self) -> int:
+        """Where the first open transaction begins, or the end."""
+        return min(self.open.values()) if self.open else len(self.log)
+
+    def append(self, transaction: Transaction | None, record: Record | None) -> int:
+        """Returns the offset."""
+        offset = len(self.log)
+        if transaction is not None:
+            self.open.setdefault(transaction, offset)
+            transaction.marks_missing.add(id(self))
+        self.log.append((transaction, record))
+        return offset
+
+    def mark(self, transaction: Transaction) -> None:
+        """Writes the control record that ends the transaction here."""
+        self.open.pop(transaction, None)
+        self.log.append((None, None))
+        transaction.marks_missing.discard(id(self))
+
+    def ours(self, first: int, end: int, *, committed: bool) -> Iterable[Record]:
+        """Records of our kind in that range; committed ones only, or all."""
+        for transaction, record in self.log[first:end]:
+            if record is not None and (transaction is None or transaction.committed or not committed):
+                yield record
+
+    def offset_for_time(self, since_ms: int) -> int | None:
+        """The first record that is as young as that, as a read_committed reader is told: None from the LSO on."""
+        for offset, (_, record) in enumerate(self.log):
+            if record is not None and record.received_at_ms >= since_ms:
+                return offset if offset < self.last_stable_offset else None
+        return None
+
+
+class Kafka:
+    """The output topics as one list of partitions, the last of which takes the dead letters."""
+
+    def __init__(self, world: World, *, partitions: int, slowest_mark: float) -> None:
+        self._world = world
+        self._slowest_mark = slowest_mark
+        self.partitions = [Partition() for _ in range(partitions + 1)]
+        self.poison: set[bytes] = set()
+        self.down_until = 0.0
+        self.vacant = True
+        self.inits = 0
+        self._epoch = 0
+        self._timed_out_epoch = -1
+        self._timeout = 0.0
+        self._current: Transaction | None = None
+
+    def partition_of(self, record: Record) -> int:
+        """Dead letters have a partition of their own; the key is the event's number."""
+        return len(self.partitions) - 1 if record.dead_letter else record.event_id[-1] % (len(self.partitions) - 1)
+
+    def initialise(self, timeout: float, *, vacate: bool) -> int:
+        """Fences whoever was there, ends its open transaction, and returns the epoch. Raises Concurrent meanwhile."""
+        if self._current is not None:
+            if not self._current.ending:
+                self._epoch += 1
+                self._end(self._current, commit=False)
+            if self._current is not None:
+                raise Concurrent
+        self._epoch += 1
+        self._timeout = timeout
+        self.vacant = vacate
+        self.inits += 1
+        return self._epoch
+
+    def produce(self, epoch: int, partition: int, records: list[Record]) -> list[int]:
+        """Appends to the epoch's transaction, which the first record begins."""
+        if epoch != self._epoch:
+            raise Fenced("producer epoch")
+        if self._current is not None and self._current.ending:
+            raise Concurrent
+        if any(record.event_id in self.poison and not record.dead_letter for record in records):
+            raise Refused
+        if self._current is None:
+            self._current = transaction = Transaction()
+            self._world.at(self._world.now + self._timeout, lambda: self._time_out(transaction, epoch))
+        current = self._current
+        return [self.partitions[partition].append(current, record) for record in records]
+
+    def commit(self, epoch: int) -> None:
+        """Ends the epoch's transaction. Lies where it has timed out: the client raises its epoch without a word."""
+        if epoch != self._epoch:
+            if epoch == self._timed_out_epoch and self._epoch == epoch + 1 and self._world.random.random() < 0.7:
+                return
+            raise Fenced("producer epoch")
+        if self._current is not None and not self._current.ending:
+            self._end(self._current, commit=True)
+
+    def end(self, transaction: Transaction, *, commit: bool) -> None:
+        """Ends somebody else's transaction."""
+        self._end(transaction, commit=commit)
+
+    def _time_out(self, transaction: Transaction, epoch: int) -> None:
+        if self._current is transaction and not transaction.ending:
+            self._world.tell("kafka", f"transaction of epoch {epoch} times out")
+            self._timed_out_epoch = self._epoch
+            self._epoch += 1
+            self._end(transaction, commit=False)
+
+    def _end(self, transaction: Transaction, *, commit: bool) -> None:
+        """Decides at once, and writes a mark into each partition some time later."""
+        transaction.ending = True
+        transaction.committed = commit
+        transaction.ended_at = self._world.now
+        places = [partition for partition in self.partitions if transaction in partition.open]
+        if not places:
+            self._forget(transaction)
+        for partition in places:
+            delay = self._world.random.uniform(0.0, self._slowest_mark)
+            self._world.under_way += 1
+            self._world.at(self._world.now + delay, lambda partition=partition: self._mark(transaction, partition))  # type: ignore[misc]
+
+    def _mark(self, transaction: Transaction, partition: Partition) -> None:
+        self._world.under_way -= 1
+        partition.mark(transaction)
+        if not transaction.marks_missing:
+            self._forget(transaction)
+
+    def _forget(self, transaction: Transaction) -> None:
+        if self._current is transaction:
+            self._current = None

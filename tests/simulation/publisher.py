@@ -1,0 +1,300 @@
+"""One publisher process: the real rules on the model of Kafka, effect by effect in the order of the real edges."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import asdict
+from typing import Any
+
+from tests.simulation.connection import Connection, transient
+from tests.simulation.forwarder import Forwarder, Positions, Row
+from tests.simulation.kafka import Concurrent, Record, Refused
+from tests.simulation.mutants import Mutant
+from tests.simulation.times import Times
+from tests.simulation.world import World
+from tie_forwarder.publisher import commands as c
+from tie_forwarder.publisher.errors import PublisherError
+from tie_forwarder.publisher.member import Memory
+
+Effects = Generator[float, None, Any]
+
+
+class Publisher:
+    """Runs one life; `run` is the flow of its process."""
+
+    def __init__(
+        self,
+        *,
+        world: World,
+        forwarder: Forwarder,
+        connection: Connection,
+        times: Times,
+        mutant: Mutant,
+        on_takeover: Callable[[str, c.Reason], None],
+        on_effect: Callable[[str], None],
+    ) -> None:
+        self._world = world
+        self._forwarder = forwarder
+        self._connection = connection
+        self._kafka = connection.kafka
+        self._times = times
+        self._mutant = mutant
+        self._on_takeover = on_takeover
+        self._on_effect = on_effect
+        resume = forwarder.resume
+        self._start = None if resume is None else resume[0]
+        self._member = mutant.member(
+            name=forwarder.name,
+            rules=mutant.rules(takeover_after=times.takeover_after),
+            memory=Memory() if resume is None else Memory(**resume[1]),
+            monotonic=lambda: world.now,
+            now_ms=forwarder.now_ms,
+            uniform=(lambda low, _: low) if "no_jitter" in mutant.flags else world.random.uniform,
+        )
+        self._tail: Positions = []
+        self._mark: Positions = []
+        self._peeked: dict[int, int] = {}
+        self._epoch: int | None = None
+        self._read_to = 0
+        self._role = c.Role.STANDBY
+        self.leaving = False
+        self._edges: dict[type[Any], Callable[[Any], Effects]] = {
+            c.SeekTail: self._seek_tail,
+            c.ReadTail: self._read_tail,
+            c.MarkEnd: self._mark_end,
+            c.ReachedMark: self._reached_mark,
+            c.PeekBeyond: self._peek_beyond,
+            c.Barrier: self._barrier,
+            c.OldestEvent: lambda _: self._instantly(forwarder.oldest_received_at_ms()),
+            c.SeatIsVacant: self._seat_is_vacant,
+            c.OpenProducer: lambda _: self._open_producer(),
+            c.DropProducer: self._drop_producer,
+            c.PublishBatch: self._publish_batch,
+            c.Show: self._show,
+        }
+
+    def run(self) -> Effects:
+        """One life, and the end of its process."""
+        life = self._member.life()
+        answer: Any = None
+        try:
+            while True:
+                command = life.send(answer)
+                if self.leaving:
+                    break
+                answer = yield from self._edges[type(command)](command)
+                if self._world.tracing and not isinstance(command, (c.ReadTail, c.ReachedMark, c.OldestEvent)):
+                    self._world.tell(self._forwarder.name, f"{command} -> {answer}")
+            yield from self._leave()
+            why = "left"
+        except c.Fenced:
+            self._member.fenced()
+            yield self._between()
+            self._remember()
+            why = "fenced"
+        except PublisherError as error:
+            why = str(error.verdict.detail)
+        yield self._between()
+        self._forwarder.publisher_ended(why)
+
+    def _between(self, effect: str = "") -> float:
+        """The time between two effects, at which anything may happen; `effect` is the one just done."""
+        if effect:
+            self._on_effect(effect)
+        return self._world.random.random() * 0.01
+
+    def _instantly(self, answer: Any) -> Effects:
+        yield from ()
+        return answer
+
+    def _seek_tail(self, _: c.SeekTail) -> Effects:
+        partitions = self._kafka.partitions
+        if self._start is not None:
+            self._tail = list(self._start)
+            return
+        now_ms = self._forwarder.now_ms()
+        oldest_ms = self._forwarder.oldest_received_at_ms()
+        since_ms = min(now_ms, now_ms if oldest_ms is None else oldest_ms) - int(self._times.margin * 1000)
+        stable = "start_at_watermark" not in self._mutant.flags
+        ends = yield from self._connection.ask(
+            lambda: [p.last_stable_offset if stable else p.high_watermark for p in partitions]
+        )
+        found = yield from self._connection.ask(lambda: [p.offset_for_time(since_ms) for p in partitions])
+        self._tail = [end if offset is None else offset for offset, end in zip(found, ends, strict=True)]
+
+    def _read_tail(self, _: c.ReadTail) -> Effects:
+        yield self._world.random.uniform(0.1, 1.0) * (
+            self._times.standby_read if self._role is c.Role.STANDBY else 0.02
+        )
+        if self._world.now < self._kafka.down_until:
+            yield 0.1
+            return []
+        found: list[Record] = []
+        for number, partition in enumerate(self._kafka.partitions):
+            end = partition.last_stable_offset
+            if self._tail[number] < end:
+                found += partition.ours(self._tail[number], end, committed=True)
+                self._tail[number] = end
+        if found:
+            yield self._between()
+            ids = [record.event_id for record in found]
+            if self._world.tracing:
+                self._world.tell(self._forwarder.name, f"sees {[i[-1] for i in ids]} of {found[0].forwarder}")
+            self._forwarder.frame(lambda: self._forwarder.seen(ids))
+            yield self._between()
+            self._remember()
+        return [c.Seen(record.forwarder, record.received_at_ms) for record in found]
+
+    def _mark_end(self, command: c.MarkEnd) -> Effects:
+        high = command.high_watermark or "mark_watermark_only" in self._mutant.flags
+        if "mark_stable_only" in self._mutant.flags:
+            high = False
+        partitions = self._kafka.partitions
+        self._mark = yield from self._connection.ask(
+            lambda: [p.high_watermark if high else p.last_stable_offset for p in partitions]
+        )
+        if command.high_watermark and "no_read_after_init" in self._mutant.flags:
+            self._mark = [0] * len(partitions)
+
+    def _reached_mark(self, _: c.ReachedMark) -> Effects:
+        yield from ()
+        return all(position >= end for position, end in zip(self._tail, self._mark, strict=True))
+
+    def _peek_beyond(self, _: c.PeekBeyond) -> Effects:
+        if "no_peek" in self._mutant.flags:
+            return False
+        partitions = self._kafka.partitions
+        stable = yield from self._connection.ask(lambda: [p.last_stable_offset for p in partitions])
+        ends = yield from self._connection.ask(lambda: [p.high_watermark for p in partitions])
+        held_back = [number for number in range(len(partitions)) if ends[number] > stable[number]]
+        starts = {number: max(stable[number], self._peeked.get(number, 0)) for number in held_back}
+        self._peeked = {number: ends[number] for number in held_back}
+        return any(
+            True for number in held_back for _ in partitions[number].ours(starts[number], ends[number], committed=False)
+        )
+
+    def _barrier(self, _: c.Barrier) -> Effects:
+        self._remember()
+        self._read_to = 0
+        if "no_barrier" in self._mutant.flags:
+            return
+        passed: list[bool] = []
+        self._forwarder.frame(lambda: passed.append(True))
+        for _turn in range(2_000):
+            yield 0.01
+            if passed:
+                return
+        raise transient("the main process does not confirm")
+
+    def _seat_is_vacant(self, _: c.SeatIsVacant) -> Effects:
+        yield self._connection.rest()
+        return self._world.now >= self._kafka.down_until and self._kafka.vacant
+
+    def _open_producer(self, *, vacate: bool = False) -> Effects:
+        give_up_at = self._world.now + 2 * self._times.answer
+        timeout = self._times.transaction_timeout * (0.3 if vacate else 1.0)
+        while self._world.now < give_up_at:
+            try:
+                self._epoch = yield from self._connection.change(
+                    lambda: self._kafka.initialise(timeout, vacate=vacate), patience=self._times.answer
+                )
+            except Concurrent:
+                yield 0.02
+                continue
+            return
+        raise transient("the coordinator does not answer")
+
+    def _drop_producer(self, _: c.DropProducer) -> Effects:
+        self._epoch = None
+        self._remember()
+        yield self._between()
+
+    def _publish_batch(self, command: c.PublishBatch) -> Effects:
+        rows: list[tuple[int, Row]] = []
+        for position, row in self._forwarder.spool.items():
+            if position > self._read_to:
+                rows.append((position, row))
+                if len(rows) == command.limit:
+                    break
+        if not rows:
+            yield self._world.random.uniform(0.02, 0.3)
+            return c.Idle()
+        started = self._world.now
+        yield self._between("read")
+        offsets: dict[int, int] = {}
+        refused = yield from self._send(rows, offsets)
+        if refused is not None:
+            if len(rows) > 1:
+                return c.Suspected(refused)
+            self._forwarder.frame(lambda: self._forwarder.refused(rows[0][0]))
+            return c.RefusedAlone()
+        epoch = self._epoch
+        assert epoch is not None
+        yield self._between("sent")
+        yield from self._connection.change(lambda: self._kafka.commit(epoch), patience=self._times.answer)
+        stood_still = self._world.now - started > self._times.transaction_timeout / 2
+        if stood_still and "no_time_limit" not in self._mutant.flags:
+            raise transient("the process stood still in a transaction")
+        yield self._between("committed")
+        yield from self._report([position for position, _ in rows], offsets)
+        self._read_to = rows[-1][0]
+        return c.Committed(len(rows))
+
+    def _report(self, positions: list[int], offsets: dict[int, int]) -> Effects:
+        """First what was published, then how far the tail knows it."""
+        early = "remember_first" in self._mutant.flags
+        if not early:
+            self._forwarder.frame(lambda: self._forwarder.published(positions))
+            yield self._between("published")
+        for partition, end in offsets.items():
+            self._tail[partition] = max(self._tail[partition], end)
+        self._remember()
+        yield self._between("remembered")
+        if early:
+            self._forwarder.frame(lambda: self._forwarder.published(positions))
+
+    def _send(self, rows: list[tuple[int, Row]], ends: dict[int, int]) -> Generator[float, None, int | None]:
+        """One request for each partition; tells where the first refused row stands. The ends are filled in."""
+        epoch = self._epoch
+        assert epoch is not None
+        batches: dict[int, list[Record]] = {}
+        first: dict[int, int] = {}
+        name = self._forwarder.name
+        for index, (position, row) in enumerate(rows):
+            record = Record(row.event_id, name, row.received_at_ms, position, row.dead_letter)
+            place = self._kafka.partition_of(record)
+            batches.setdefault(place, []).append(record)
+            first.setdefault(place, index)
+        give_up_at = self._world.now + self._times.answer
+        for place, records in batches.items():
+            while True:
+                try:
+                    offsets = yield from self._connection.change(
+                        lambda place=place, records=records: self._kafka.produce(epoch, place, records),  # type: ignore[misc]
+                        patience=self._times.answer,
+                    )
+                except Concurrent:
+                    if self._world.now > give_up_at:
+                        raise transient("the transaction before does not end") from None
+                    yield 0.005
+                    continue
+                except Refused:
+                    return first[place]
+                ends[place] = offsets[-1] + 1
+                break
+        return None
+
+    def _show(self, command: c.Show) -> Effects:
+        self._role = command.role
+        if command.reason is not None:
+            self._on_takeover(self._forwarder.name, command.reason)
+        yield from ()
+
+    def _remember(self) -> None:
+        positions, memory = list(self._tail), asdict(self._member.memory)
+        self._forwarder.frame(lambda: self._forwarder.remember(positions, memory))
+
+    def _leave(self) -> Effects:
+        if self._role is c.Role.PUBLISHING:
+            yield self._between()
+            yield from self._open_producer(vacate=True)

@@ -1,0 +1,201 @@
+"""The rules of a group, one at a time: which command follows which answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from tie_forwarder.publisher import commands as c
+from tie_forwarder.publisher.member import BATCH_ROWS, FIRST_BATCH_ROWS, MOST_BOOST, Member, Memory, Rules
+
+T = 10.0
+START_MS = 1_000_000_000
+
+
+class Stage:
+    """Answers a member's commands; the clock goes on by half a second with every read."""
+
+    def __init__(self, memory: Memory | None = None) -> None:
+        self.now = 0.0
+        self.reads: list[list[c.Seen]] = []
+        self.oldest_ms: int | None = None
+        self.vacant = False
+        self.beyond = False
+        self.results: list[c.BatchResult] = []
+        self.said: list[c.Command] = []
+        self.member = Member(
+            name="me",
+            rules=Rules(takeover_after=T),
+            memory=memory or Memory(),
+            monotonic=lambda: self.now,
+            now_ms=lambda: START_MS + int(self.now * 1000),
+            uniform=lambda low, _: low,
+        )
+
+    def play(self, until: Callable[[c.Command], bool], *, most: int = 500) -> list[c.Command]:
+        """Lets the member live up to the first such command, or for so many commands; returns all of them."""
+        life = self.member.life()
+        command = next(life)
+        for _ in range(most):
+            self.said.append(command)
+            if until(command):
+                break
+            command = life.send(self._answer(command))
+        life.close()
+        return self.said
+
+    def takeover(self) -> c.Reason | None:
+        """The first reason for which it takes over; None when it stands by all the time."""
+        last = self.play(lambda command: isinstance(command, c.Show) and command.reason is not None)[-1]
+        return last.reason if isinstance(last, c.Show) else None
+
+    def _answer(self, command: c.Command) -> Any:
+        if isinstance(command, c.ReadTail):
+            self.now += 0.5
+            return self.reads.pop(0) if self.reads else []
+        if isinstance(command, c.ReachedMark):
+            return not self.reads or self.reads[0] == []
+        if isinstance(command, c.PublishBatch):
+            return self.results.pop(0)
+        answers = {c.OldestEvent: self.oldest_ms, c.SeatIsVacant: self.vacant, c.PeekBeyond: self.beyond}
+        return answers.get(type(command))
+
+
+def other(after: float = 0.0) -> c.Seen:
+    return c.Seen("other", START_MS + int(after * 1000))
+
+
+def mine() -> c.Seen:
+    return c.Seen("me", START_MS)
+
+
+@pytest.mark.parametrize(
+    ("memory", "read", "reason"),
+    [
+        (Memory(), [], c.Reason.STARTED),
+        (Memory(), [other(), mine()], c.Reason.STARTED),
+        (Memory(), [mine(), other()], None),
+        (Memory(newest="other"), [], None),
+        (Memory(newest="me"), [], c.Reason.STARTED),
+        (Memory(newest="other"), [mine()], c.Reason.STARTED),
+        (Memory(boost=1.5), [], None),
+        (Memory(boost=1.5), [mine()], None),
+        (Memory(reigned=True), [], c.Reason.RESUMED),
+        (Memory(reigned=True), [mine()], c.Reason.RESUMED),
+        (Memory(reigned=True), [other(), mine()], None),
+    ],
+)
+def test_at_its_start_it_takes_over_only_what_is_its_own(
+    memory: Memory, read: list[c.Seen], reason: c.Reason | None
+) -> None:
+    stage = Stage(memory)
+    stage.reads = [read] if read else []
+    assert stage.takeover() is reason
+
+
+def stand_by(stage: Stage) -> Stage:
+    stage.reads = [[other()]]
+    return stage
+
+
+def test_it_stands_by_for_ever_while_its_spool_is_empty() -> None:
+    assert stand_by(Stage()).takeover() is None
+
+
+def test_it_takes_over_when_events_wait_and_the_output_stands_still() -> None:
+    stage = stand_by(Stage())
+    stage.oldest_ms = START_MS
+    assert stage.takeover() is c.Reason.SILENT
+    assert T < stage.now < T + 2
+
+
+def test_it_is_more_patient_after_it_was_fenced() -> None:
+    stage = stand_by(Stage(Memory(boost=2.0)))
+    stage.oldest_ms = START_MS
+    assert stage.takeover() is c.Reason.SILENT
+    assert 2 * T < stage.now < 2 * T + 2
+
+
+def test_records_beyond_the_last_stable_offset_are_a_sign_of_life() -> None:
+    stage = stand_by(Stage())
+    stage.oldest_ms, stage.beyond = START_MS, True
+    assert stage.takeover() is None
+
+
+def test_it_takes_over_when_the_publisher_has_passed_by_its_event() -> None:
+    stage = stand_by(Stage())
+    stage.oldest_ms = START_MS - int(3 * T * 1000) - 1
+    assert stage.takeover() is c.Reason.PASSED_BY
+    assert stage.now < 3
+
+
+def test_it_takes_a_vacant_seat_without_patience() -> None:
+    stage = stand_by(Stage())
+    stage.oldest_ms, stage.vacant = START_MS, True
+    assert stage.takeover() is c.Reason.VACANT
+    assert stage.now < 3
+
+
+def kinds(said: Sequence[c.Command]) -> list[type[Any]]:
+    return [type(command) for command in said]
+
+
+def test_before_it_takes_over_it_reads_to_the_last_stable_offset_and_looks_again() -> None:
+    stage = stand_by(Stage())
+    stage.oldest_ms = START_MS
+    stage.takeover()
+    assert kinds(stage.said)[-6:] == [c.OldestEvent, c.MarkEnd, c.ReachedMark, c.Barrier, c.OldestEvent, c.Show]
+    assert c.MarkEnd(high_watermark=True) not in stage.said
+
+
+def test_between_the_initialisation_and_the_first_batch_it_reads_to_the_high_watermark_and_waits_for_main() -> None:
+    stage = Stage()
+    said = stage.play(lambda command: isinstance(command, c.PublishBatch))
+    opened = said.index(c.OpenProducer())
+    assert said[opened:] == [
+        c.OpenProducer(),
+        c.MarkEnd(high_watermark=True),
+        c.ReachedMark(),
+        c.Barrier(),
+        c.Show(c.Role.PUBLISHING),
+        c.PublishBatch(FIRST_BATCH_ROWS),
+    ]
+
+
+def limits(results: list[c.BatchResult]) -> list[int]:
+    stage = Stage()
+    stage.results = results
+    said = stage.play(lambda command: isinstance(command, c.PublishBatch) and not stage.results)
+    return [command.limit for command in said if isinstance(command, c.PublishBatch)]
+
+
+def test_batches_grow_from_few_rows_to_many() -> None:
+    assert limits([c.Committed(200)] * 5) == [200, 400, 800, 1600, BATCH_ROWS, BATCH_ROWS]
+
+
+def test_a_refused_batch_is_cut_before_its_first_failed_row_which_then_comes_alone() -> None:
+    assert limits([c.Suspected(3), c.Committed(3), c.RefusedAlone()]) == [200, 3, 1, 1]
+
+
+def test_after_a_refusal_it_goes_on_with_a_new_producer() -> None:
+    stage = Stage()
+    stage.results = [c.Suspected(0)]
+    said = kinds(stage.play(lambda command: isinstance(command, c.PublishBatch) and not stage.results))
+    dropped = said.index(c.DropProducer)
+    assert c.OpenProducer in said[dropped:]
+
+
+def test_a_fence_ends_its_reign_and_a_commit_its_patience() -> None:
+    stage = Stage()
+    stage.results = [c.Committed(1), c.Idle()]
+    stage.member.memory.boost = 4.0
+    stage.member.memory.reigned = True
+    stage.play(lambda command: isinstance(command, c.PublishBatch) and not stage.results)
+    memory = stage.member.memory
+    assert (memory.reigned, memory.boost, memory.newest) == (True, 1.0, "me")
+    for _ in range(10):
+        stage.member.fenced()
+    assert not memory.reigned
+    assert memory.boost == MOST_BOOST
