@@ -1,0 +1,24 @@
+"""Sets the wall clock of a Python process off by CLOCK_OFFSET_SECONDS; the monotonic clocks stay right.
+
+Python imports this module by itself at its start where this directory stands in PYTHONPATH. So a machine with a wrong
+clock is played without a line in the program under test; a child process inherits both variables.
+"""
+
+import os
+import time
+
+_OFFSET = int(float(os.environ.get("CLOCK_OFFSET_SECONDS", "0")) * 1_000_000_000)
+
+if _OFFSET:
+    _time_ns = time.time_ns
+
+    def time_ns() -> int:
+        """Nanoseconds since the epoch by the clock that is off."""
+        return _time_ns() + _OFFSET
+
+    def seconds() -> float:
+        """Seconds since the epoch by the clock that is off."""
+        return time_ns() / 1e9
+
+    time.time_ns = time_ns
+    time.time = seconds
