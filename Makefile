@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test lint bench lock clean
+.PHONY: setup demo test lint faults bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,7 +24,14 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m tests.harness.provision
-	$(BIN)/python -m pytest -m "not long"
+	$(BIN)/python -m pytest -m "not long and not quiet" --numprocesses 4 --dist worksteal
+	$(BIN)/python -m pytest -m quiet
+
+# Every kind of fault to groups of forwarders under 200,000 detections; about half an hour.
+faults: setup
+	$(BIN)/python -m tests.harness.provision
+	$(BIN)/python -m pytest -m long
+	$(BIN)/python -m tests.groups
 
 bench: setup
 	$(BIN)/python -m tests.harness.provision

@@ -37,8 +37,8 @@ def test_an_identity_is_signed_by_its_authority(own_authority: Authority, identi
 
 def test_an_identity_is_valid_from_yesterday_for_thirty_days(identity: Identity) -> None:
     certificate = x509.load_pem_x509_certificate(identity.certificate.read_bytes())
-    assert abs(certificate.not_valid_before_utc - (NOW - timedelta(days=1))) < timedelta(minutes=5)
-    assert abs(certificate.not_valid_after_utc - (NOW + timedelta(days=30))) < timedelta(minutes=5)
+    assert abs(certificate.not_valid_before_utc - (NOW - timedelta(days=1))) < timedelta(hours=1)
+    assert abs(certificate.not_valid_after_utc - (NOW + timedelta(days=30))) < timedelta(hours=1)
 
 
 def test_an_expired_identity_can_be_issued(own_authority: Authority) -> None:

@@ -90,6 +90,7 @@ def test_too_few_replicas_are_named_and_waited_for(
         assert_no_kill_loop(contender, most=4)
 
 
+@pytest.mark.long
 def test_a_leader_is_killed_and_then_every_node_restarts_under_load(
     mosquitto: Mosquitto, three: KafkaCluster, make_forwarder: MakeForwarder, make_publisher: MakePublisher
 ) -> None:

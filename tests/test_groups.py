@@ -86,6 +86,7 @@ def test_three_members_started_at_the_same_instant_with_backlogs_publish_each_ev
     assert_once(stage)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("stage", [("a", "b")], indirect=True)
 def test_another_member_publishes_within_the_takeover_time_and_three_seconds(stage: Stage) -> None:
     stage.start()
@@ -104,6 +105,7 @@ def test_another_member_publishes_within_the_takeover_time_and_three_seconds(sta
     assert_once(stage)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("stage", [("a", "b")], indirect=True)
 def test_a_publishing_member_that_ends_in_order_hands_over_without_the_takeover_time(stage: Stage) -> None:
     stage.start()
@@ -120,6 +122,7 @@ def test_a_publishing_member_that_ends_in_order_hands_over_without_the_takeover_
     assert_once(stage)
 
 
+@pytest.mark.quiet
 @pytest.mark.parametrize("stage", [("a",)], indirect=True)
 def test_a_lone_member_publishes_again_two_seconds_after_its_restart(stage: Stage) -> None:
     stage.start()

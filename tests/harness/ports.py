@@ -7,10 +7,14 @@ connect to itself.
 
 from __future__ import annotations
 
+import os
 import random
 import socket
 
-_FIRST, _LAST = 15_000, 32_000
+_WORKERS = 8
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % _WORKERS  # each with ports of its own
+_SHARE = (32_000 - 15_000) // _WORKERS
+_FIRST, _LAST = 15_000 + _WORKER * _SHARE, 15_000 + (_WORKER + 1) * _SHARE - 1
 _given: set[int] = set()
 
 
