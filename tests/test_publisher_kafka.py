@@ -233,7 +233,7 @@ def test_a_quota_slows_the_publisher_and_is_told_and_nobody_is_killed_for_it(
     contenders = side_by_side(
         make_forwarder, fabric=mosquitto, kafka=kafka, options={"kafka": {"producer": {"client_id": "thrifty"}}}
     )
-    kafka.administration.set_quota(client_id="thrifty", producer_byte_rate=80_000.0)
+    kafka.administration.set_quota(client_id="thrifty", producer_byte_rate=40_000.0)
     try:
         for contender in contenders:
             fill(contender.forwarder, detections(range(1_500)))

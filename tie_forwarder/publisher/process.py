@@ -195,6 +195,8 @@ class PublisherProcess:
 
     def _on_published(self, rows: Sequence[Row]) -> None:
         if rows:
+            # What held the batch up is over, also where no further one comes and would say so.
+            self._note(None)
             self._causes.forget()
             self._published += len(rows)
             self._reports.published(rows, time.monotonic() - (self._busy_since or time.monotonic()))
