@@ -1,10 +1,11 @@
 """`tie-forwarder check`: the effective configuration, one option a line, and every fault with its remedy.
 
-Connects to nothing. Secrets show only as set or not set.
+Connects to nothing without `--connect`, and changes nothing with it. Secrets show only as set or not set.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,17 @@ from tie_forwarder.config.fabric_file import FabricFile
 from tie_forwarder.config.options import leaf_options
 from tie_forwarder.config.verification import verify
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.supervisor.blueprint import publisher_configuration
 
 
 @click.command
+@click.option("--connect", is_flag=True, help="Ask Kafka, too: servers, topics, rights, transactions. Changes nothing.")
 @config_options
-def check(config: Path | None, overrides: Mapping[str, str]) -> int:
+def check(connect: bool, config: Path | None, overrides: Mapping[str, str]) -> int:
     """Check the configuration and the files that it names.
 
-    Prints every option with its effective value and ends with 78 when there is a fault. Connects to nothing.
+    Prints every option with its effective value and ends with 78 when there is a fault. Connects to nothing, unless
+    --connect says so: then it ends with 1 when Kafka would not let the forwarder do its work.
     """
     loaded = load(config, overrides=overrides)
     faults = verify(loaded)
@@ -37,9 +41,34 @@ def check(config: Path | None, overrides: Mapping[str, str]) -> int:
         click.echo(line)
     for fault in faults:
         click.echo(f"{click.style('fault', fg='red', bold=True)}  {fault}", err=True)
-    if not faults:
-        click.echo("no fault found; nothing was connected to")
-    return ConfigError.exit_code if faults else 0
+    if faults:
+        return ConfigError.exit_code
+    if connect:
+        return _connect(loaded)
+    click.echo("no fault found; nothing was connected to")
+    return 0
+
+
+def _connect(config: Config) -> int:
+    """One line for each thing that was tried; 1 when one of them keeps the forwarder from its work."""
+    from tie_forwarder.publisher.examination import Examination  # loads kafka-python, which a plain check does without
+
+    logging.getLogger("kafka").addHandler(logging.NullHandler())  # what it has to say stands in the findings
+    told = publisher_configuration(config, resume=None)
+    examination = Examination(
+        connection=told["connection"],
+        topics=list(dict.fromkeys(told["topics"].values())),
+        group=told["group"] if told["delivery"] == "exactly_once" else None,
+    )
+    faults = 0
+    for finding in examination.run():
+        mark = click.style("ok   ", fg="green") if finding.well else click.style("fault", fg="red", bold=True)
+        click.echo(f"{mark}  {finding.subject}: {finding.found}", err=not finding.well)
+        if not finding.well:
+            faults += 1
+            click.echo(f"       remedy: {finding.remedy}", err=True)
+    click.echo(f"faults: {faults}" if faults else "no fault found", err=bool(faults))
+    return 1 if faults else 0
 
 
 def _option_lines(config: Config, faults: Sequence[Fault]) -> Iterator[str]:

@@ -19,7 +19,7 @@ from tie_forwarder.children.log import log
 
 _TIMEOUT_MS = 3_000
 _AFTER_SECONDS = 3.0
-_REMEDY = "set cleanup.policy=delete on the topic: a key's newer record would take the place of its older ones"
+COMPACTED_REMEDY = "set cleanup.policy=delete on the topic: a key's newer record would take the place of its older ones"
 
 
 class OutputPolicy:
@@ -42,8 +42,8 @@ class OutputPolicy:
         with suppress(Exception):  # a question that cannot be answered is asked again by the next process
             compacted = self._compacted()
             for topic in compacted:
-                log(logging.WARNING, "publisher.output.compacted", topic=topic, remedy=_REMEDY)
-            self._on_compacted(compacted, _REMEDY)
+                log(logging.WARNING, "publisher.output.compacted", topic=topic, remedy=COMPACTED_REMEDY)
+            self._on_compacted(compacted, COMPACTED_REMEDY)
 
     def _compacted(self) -> list[str]:
         admin = KafkaAdminClient(**self._connection, bootstrap_timeout_ms=_TIMEOUT_MS, request_timeout_ms=_TIMEOUT_MS)
