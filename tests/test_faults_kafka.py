@@ -15,7 +15,7 @@ from tests.harness.load import BackgroundLoad
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.waiting import wait_until
 
-RATE = 500
+RATE = 250
 HUNG_SECONDS = 20.0
 
 
@@ -136,7 +136,7 @@ def test_the_whole_daemon_is_killed_under_load_and_what_it_had_accepted_arrives(
 ) -> None:
     contenders = side_by_side(make_forwarder, fabric=mosquitto, kafka=kafka)
     start(contenders)
-    load = BackgroundLoad(publisher=make_publisher(mosquitto), numbers=range(60_000), rate=1_000)
+    load = BackgroundLoad(publisher=make_publisher(mosquitto), numbers=range(60_000), rate=500)
     load.start()
     received = {contender.delivery: 0 for contender in contenders}
     for _ in range(2):

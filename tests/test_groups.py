@@ -20,6 +20,7 @@ from tests.harness.waiting import wait_until
 from tie_forwarder.demo.certificates import Authority
 
 SEED = 20_260_101
+RATE = 150.0
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def stage(
 ) -> Iterator[Stage]:
     """Two members and a spare one, none of them started."""
     names: Sequence[str] = getattr(request, "param", ("a", "b", "c"))
-    with Stage(directory=tmp_path, authority=authority, kafka=group_kafka, names=names) as stage:
+    with Stage(directory=tmp_path, authority=authority, kafka=group_kafka, names=names, rate=RATE) as stage:
         yield stage
 
 
@@ -136,7 +137,7 @@ def test_a_lone_member_publishes_again_two_seconds_after_its_restart(stage: Stag
         started = time.monotonic()
         stage.members["a"].start()
         ready = time.monotonic() - started
-        stage.load.rate = 400.0
+        stage.load.rate = RATE
         first = stage.wait_for_progress()
         print(f"ready after {ready:.2f} s, first commit after {time.monotonic() - started:.2f} s ({first:.2f} s)")
         assert time.monotonic() - started <= 2.0

@@ -32,7 +32,8 @@ _HTTP_SECONDS = 5.0
 class Forwarder(ServerProcess):
     """One forwarder, from the same spool and on the same HTTP port at each start.
 
-    `options` is laid over the configuration, section by section: `{"spool": {"max_bytes": "1MiB"}}`.
+    Where no group is named, it is called as the topic of the detections. `options` is laid over the configuration,
+    section by section: `{"spool": {"max_bytes": "1MiB"}}`.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class Forwarder(ServerProcess):
         bootstrap_servers: Sequence[str],
         topics: Topics,
         name: str = "forwarder",
-        group: str = "tie-forwarder",
+        group: str | None = None,
         options: Mapping[str, Mapping[str, Any]] | None = None,
         environment: Mapping[str, str] | None = None,
         program: Sequence[str] = PROGRAM,
@@ -54,7 +55,7 @@ class Forwarder(ServerProcess):
         self.config: dict[str, dict[str, Any]] = {
             "dxl": {"config_file": str(dxl_config.absolute())},
             "kafka": {"bootstrap_servers": list(bootstrap_servers), "topics": topics.configuration()},
-            "group": {"name": group, "member": name},
+            "group": {"name": group or topics.detection, "member": name},
             "spool": {"directory": str(self.spool_directory)},
             "http": {"listen": f"127.0.0.1:{self.http_port}"},
         }

@@ -18,8 +18,6 @@ from tie_forwarder.config.security import Security
 Delivery = Literal["exactly_once", "at_least_once"]
 KeyChoice = Literal["agent_guid", "sha256", "event_id", "none"]
 
-DEFAULT_DELIVERY: Delivery = "at_least_once"
-
 _LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
@@ -68,7 +66,7 @@ class Kafka(Component):
     """Where the records go."""
 
     bootstrap_servers: Annotated[tuple[Server, ...], Items, Field(min_length=1)] = ("localhost:9092",)
-    delivery: Delivery = DEFAULT_DELIVERY
+    delivery: Delivery = "exactly_once"
     topics: Topics = Field(default_factory=Topics)
     key: KeyChoice = "agent_guid"
     format: Literal["json"] = "json"

@@ -41,7 +41,10 @@ def raw_message(event: Any) -> Message:
 
 
 def unreadable_message(topic: str, envelope: bytes) -> Message:
-    """A message whose envelope dxlclient cannot read: its bytes are the payload, so that it ends as a dead letter."""
+    """A message whose envelope dxlclient cannot read: its bytes are the payload, and intake says what they are.
+
+    As a rule they end as a dead letter. The plain JSON of an event, published without an envelope, is taken for it.
+    """
     return Message("", topic, "", "", envelope, time.time_ns() // 1_000_000)
 
 
