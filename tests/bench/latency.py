@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import time
 from pathlib import Path
+from typing import NamedTuple
 
 from kafka import KafkaConsumer, TopicPartition
 
@@ -13,10 +14,21 @@ from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.load import FabricPublisher, encode_detections
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
+from tie_forwarder.spool import Reader
+
+_PATIENCE_SECONDS = 30.0
 
 
-def median_latency_ms(*, fabric: Mosquitto, kafka: KafkaCluster, directory: Path, events: int = 200) -> float:
-    """Median milliseconds from the fabric to a read_committed reader with `exactly_once`, one event after the other."""
+class Latency(NamedTuple):
+    """Milliseconds until a read_committed reader has the event."""
+
+    from_fabric: float
+    from_spool: float
+    """From the commit that made it visible in the spool."""
+
+
+def median_latency(*, fabric: Mosquitto, kafka: KafkaCluster, directory: Path, events: int = 200) -> Latency:
+    """Medians with `exactly_once`, one event after the other."""
     topics = Topics.unique().create(kafka.administration)
     forwarder = Forwarder(
         directory=directory / "latency",
@@ -36,19 +48,32 @@ def median_latency_ms(*, fabric: Mosquitto, kafka: KafkaCluster, directory: Path
         consumer.assign([TopicPartition(topics.detection, number) for number in numbers])
         consumer.seek_to_beginning()
         with FabricPublisher(fabric=fabric, name="latency-load") as publisher:
-            return statistics.median(
-                _round_trip(publisher, consumer, packet) for packet in encode_detections(range(events))
-            )
+            reader = Reader(forwarder.spool_directory)
+            reader.open()
+            trips = [_round_trip(publisher, reader, consumer, packet) for packet in encode_detections(range(events))]
+            reader.close()
+            return Latency(*map(statistics.median, zip(*trips, strict=True)))
     finally:
         consumer.close()
         forwarder.discard()
 
 
-def _round_trip(publisher: FabricPublisher, consumer: KafkaConsumer, packet: bytes) -> float:
+def _round_trip(publisher: FabricPublisher, reader: Reader, consumer: KafkaConsumer, packet: bytes) -> Latency:
+    while reader.oldest_received_at_ms() is not None:
+        time.sleep(0.001)  # the one before leaves the spool
     time.sleep(0.03)
     started = time.monotonic()
     publisher.send([packet])
+    while reader.oldest_received_at_ms() is None:
+        time.sleep(0.0002)
+        _give_up_after(started)
+    spooled = time.monotonic()
     while not consumer.poll(timeout_ms=1_000):
-        if time.monotonic() - started > 30.0:
-            raise TimeoutError("the event did not come")
-    return (time.monotonic() - started) * 1000
+        _give_up_after(started)
+    ended = time.monotonic()
+    return Latency((ended - started) * 1000, (ended - spooled) * 1000)
+
+
+def _give_up_after(started: float) -> None:
+    if time.monotonic() - started > _PATIENCE_SECONDS:
+        raise TimeoutError("the event did not come")
