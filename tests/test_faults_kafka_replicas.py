@@ -60,6 +60,7 @@ def assert_no_kill_loop(contender: Contender, *, most: int) -> None:
     assert replaced <= most, f"{contender.delivery}: {replaced} replaced\n{contender.forwarder.log()[-3000:]}"
 
 
+@pytest.mark.long
 def test_too_few_replicas_are_named_and_waited_for(
     mosquitto: Mosquitto, three: KafkaCluster, make_forwarder: MakeForwarder, make_publisher: MakePublisher
 ) -> None:

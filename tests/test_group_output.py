@@ -63,6 +63,7 @@ def test_a_record_that_kafka_refuses_becomes_one_dead_letter_of_the_group(playin
     assert {letter.headers["reason"] for letter in verdict.dead_letters} == {"refused_too_large"}
 
 
+@pytest.mark.long
 def test_a_refused_record_becomes_one_dead_letter_although_the_member_that_met_it_dies(playing: Stage) -> None:
     playing.kafka.administration.set_topic_config(playing.topics.detection, max_message_bytes=LARGEST)
     refused = 'tie_forwarder_publish_errors_total{class="poison",code="too_large"}'

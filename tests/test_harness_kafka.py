@@ -62,6 +62,7 @@ class TestKafka:
         records = Judge(bootstrap_servers=own_kafka.bootstrap_servers, topics=topics).read(topics.detection)
         assert [record.value for record in records] == [b"before", b"hung", b"restarted"]
 
+    @pytest.mark.long
     def test_three_nodes_outlive_one(self, make_kafka: MakeKafka) -> None:
         cluster = make_kafka(nodes=3)
         cluster.administration.create_topic("t", partitions=3)
