@@ -39,6 +39,7 @@ from tie_forwarder.publisher.commands import (
 )
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
 from tie_forwarder.publisher.grants import Grants
+from tie_forwarder.publisher.mark import Mark
 from tie_forwarder.publisher.member import Member, Memory
 from tie_forwarder.publisher.seat import Seat
 from tie_forwarder.publisher.tail import Found, Positions, Tail, TopicCut, TopicIds, UnknownTopic
@@ -93,10 +94,11 @@ class ExactlyOnce:
         start: tuple[Positions, TopicIds] | None,
         margin_ms: int,
         stop: threading.Event,
-        on_alive: Callable[[bool], None],
+        on_alive: Callable[[bool, Verdict | None], None],
     ) -> None:
         self._member = member
         self._tail = tail
+        self._mark = Mark(distance=tail)
         self._reader = reader
         self._grants = grants
         self._barriers = barriers
@@ -119,7 +121,7 @@ class ExactlyOnce:
             SeekTail: self._seek_tail,
             ReadTail: self._read_tail,
             MarkEnd: lambda command: self._tail.mark_end(high_watermark=command.high_watermark),
-            ReachedMark: lambda _: self._tail.reached_mark(),
+            ReachedMark: lambda _: self._mark.reached(),
             PeekBeyond: lambda _: self._tail.peek_beyond(),
             Barrier: self._pass_barrier,
             OldestEvent: lambda _: self._reader.oldest_received_at_ms(),
@@ -153,7 +155,7 @@ class ExactlyOnce:
             raise PublisherError(_at_the_tail(classify(error))) from error
 
     def _carry_out(self, command: Command) -> Any:
-        self._on_alive(isinstance(command, OpenProducer))
+        self._on_alive(isinstance(command, OpenProducer), self._mark.trouble)
         try:
             return self._commands[type(command)](command)
         except UnknownTopic as error:
@@ -219,7 +221,7 @@ class ExactlyOnce:
     def _publish_rows(self, rows: Sequence[Row], last_position: int) -> BatchResult:
         assert self._transactions is not None
         started = time.monotonic()
-        self._on_alive(True)
+        self._on_alive(True, None)
         result = self._transactions.publish(rows, restamped=self._restamped)
         if isinstance(result, Refusal):
             if len(rows) > 1:

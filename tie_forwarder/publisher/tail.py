@@ -117,9 +117,18 @@ class Tail:
         if high_watermark:
             self._refuse_shorter_topics()
 
-    def reached_mark(self) -> bool:
-        """Whether everything up to the mark has been read."""
-        return all(self._position(partition) >= end for partition, end in self._mark.items())
+    def unread(self) -> int:
+        """How many offsets lie between what has been read and the mark; 0 when all of it has been read."""
+        return sum(max(0, end - self._position(partition)) for partition, end in self._mark.items())
+
+    def held_back(self) -> list[str]:
+        """Where an open transaction keeps the mark out of reach, as `topic-partition from offset N`."""
+        stable = self._committed.end_offsets(list(self._mark))
+        return [
+            f"{partition.topic}-{partition.partition} from offset {stable[partition]}"
+            for partition, end in self._mark.items()
+            if stable[partition] < end
+        ]
 
     def positions(self) -> Positions:
         """Up to where everything has been read, by topic and partition."""
