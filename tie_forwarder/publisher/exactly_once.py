@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any, Protocol
+from typing import Any
 
 from kafka.errors import KafkaError
 
@@ -30,7 +30,6 @@ from tie_forwarder.publisher.commands import (
     PublishBatch,
     ReachedMark,
     ReadTail,
-    Reason,
     RefusedAlone,
     Role,
     SeatIsVacant,
@@ -43,42 +42,19 @@ from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError,
 from tie_forwarder.publisher.grants import Grants
 from tie_forwarder.publisher.mark import Mark
 from tie_forwarder.publisher.member import Member, Memory
+from tie_forwarder.publisher.reports import LinkReports
 from tie_forwarder.publisher.seat import Seat
-from tie_forwarder.publisher.tail import Found, Positions, Tail, TopicCut, TopicIds, UnknownTopic
+from tie_forwarder.publisher.tail import Positions, Tail, TopicCut, TopicIds, UnknownTopic
 from tie_forwarder.publisher.transactions import Refusal, Transactions
 from tie_forwarder.publisher.unseen import Unseen
 from tie_forwarder.spool import Reader, Row
 
 _IDLE_SECONDS = 0.5
 _UNSEEN_SECONDS = 0.01
+_LAST_LOOK_SECONDS = 1.0
 _STANDBY_READS_SECONDS = 0.1
 _REMEMBER_SECONDS = 0.5
 _FAR_BEHIND_RECORDS = 500
-
-
-class Reports(Protocol):
-    """What the parent is told."""
-
-    def seen(self, found: Sequence[Found]) -> None:
-        """These events stand in the output."""
-
-    def published(self, rows: Sequence[Row], seconds: float) -> None:
-        """These rows are proven to be committed."""
-
-    def refused(self, row: Row, verdict: Verdict) -> None:
-        """Kafka refuses this row by itself."""
-
-    def corrupt(self, positions: Sequence[int]) -> None:
-        """These rows of the spool are damaged."""
-
-    def role(self, role: Role, reason: Reason | None) -> None:
-        """What this member is now."""
-
-    def remember(self, positions: Positions, topic_ids: TopicIds, memory: dict[str, Any]) -> None:
-        """What the next publisher process of this member must know."""
-
-    def barrier(self, number: int) -> None:
-        """Asks for an answer once everything before is applied."""
 
 
 class ExactlyOnce:
@@ -93,7 +69,7 @@ class ExactlyOnce:
         grants: Grants,
         barriers: Barriers,
         seat: Seat,
-        reports: Reports,
+        reports: LinkReports,
         make_transactions: Callable[[], Transactions],
         start: tuple[Positions, TopicIds] | None,
         margin_ms: int,
@@ -214,6 +190,10 @@ class ExactlyOnce:
     def _drop_producer(self, _: DropProducer) -> None:
         assert self._transactions is not None
         transactions, self._transactions = self._transactions, None
+        give_up_at = time.monotonic() + _LAST_LOOK_SECONDS
+        while self._unseen and time.monotonic() < give_up_at:
+            self._report_seen()
+            self._stop.wait(_UNSEEN_SECONDS)
         self._remember()
         if not transactions.close():
             raise PublisherError(Verdict(ErrorClass.TRANSIENT, "renewed", "the producer could not be ended"))
