@@ -134,8 +134,8 @@ def _hostile_reputations(kind: str) -> dict[str, tuple[Case, str]]:
         "an overridden file whose hashes are null": (
             with_reputation(kind, overridden={"files": [{"hashes": None}]}), "bad_hash",
         ),
-        "an overridden file with a hash in hex": (
-            with_reputation(kind, overridden={"files": [{"hashes": [{"type": "md5", "value": "00"}]}]}), "bad_hash",
+        "an overridden file with a hash of another length": (
+            with_reputation(kind, overridden={"files": [{"hashes": [{"type": "md5", "value": SHA1}]}]}), "bad_hash",
         ),
         "truncated in words": (with_reputation(kind, overridden={"truncated": "no"}), "bad_field"),
         "a provider beyond 64 bits": (with_reputation(kind, providerId=2**63), "bad_field"),
