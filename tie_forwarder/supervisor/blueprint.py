@@ -14,6 +14,7 @@ def receiver_configuration(config: Config) -> dict[str, Any]:
     return {
         "log_level": config.log.level,
         "config_file": str(dxl.config_file),
+        "events": list(dxl.events),
         "keep_alive_seconds": dxl.keep_alive_seconds,
         "canary_interval_seconds": dxl.canary_interval_seconds,
         "queue_events": dxl.receiver_queue_events,

@@ -147,7 +147,8 @@ class Supervisor:
         config = self._config
         self._log.info(
             "forwarder.started", version=__version__, config=str(config.file), fabric=config.dxl.fabric,
-            kafka=list(config.kafka.bootstrap_servers), topic=config.kafka.topics.detection,
+            kafka=list(config.kafka.bootstrap_servers),
+            topics={kind: config.kafka.topics.name_of(kind) for kind in config.dxl.events},
             delivery=config.kafka.delivery, member=config.group.member, in_spool=self._spool.events,
             http=config.http.listen if self._server is None else f"{config.http.address.host}:{self._server.port}",  # type: ignore[union-attr]
         )  # fmt: skip
