@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from tie_forwarder.config.faults import ConfigError, Fault
 from tie_forwarder.config.filters import Filters
-from tie_forwarder.errors import ForwarderError
 from tie_forwarder.filters.filter_set import Filter, FilterSet
 from tie_forwarder.filters.list_file import ListFileError, read_agents, read_hashes
 from tie_forwarder.filters.listed import AgentFilter, HashFilter
@@ -14,7 +14,7 @@ from tie_forwarder.filters.trust_level import TrustLevelFilter
 
 
 def load_filters(section: Filters) -> FilterSet:
-    """The filters of the configuration. Blocks for the disk; raises `ForwarderError`, which names option and file."""
+    """The filters of the configuration. Blocks for the disk; raises `ConfigError`, which names option and file."""
     found: list[Filter] = []
     if section.trust_level_at_least is not None or section.trust_level_at_most is not None:
         found.append(TrustLevelFilter(section.trust_level_at_least, section.trust_level_at_most))
@@ -22,8 +22,7 @@ def load_filters(section: Filters) -> FilterSet:
         try:
             found.append(load())
         except ListFileError as error:
-            message = f"{option} = {str(path)!r}: {error.message}"
-            raise ForwarderError(message, remedy=error.remedy) from error
+            raise ConfigError([Fault("", option, str(path), error.message, error.remedy)]) from error
     return FilterSet(tuple(found))
 
 
