@@ -20,6 +20,7 @@ from tests.data.payloads import SAMPLES
 from tests.groups.writers import TransactionalWriter, leave_hanging
 from tests.harness.detections import detection
 from tests.harness.kafka.cluster import KafkaCluster
+from tests.harness.kafka.properties import Security
 from tests.harness.topics import Topics
 from tests.harness.waiting import wait_until
 from tests.letters import Site, event_id, letter
@@ -278,9 +279,47 @@ def test_what_an_earlier_replay_left_hanging_is_committed_and_not_replayed_again
     assert found == [event_id(number) for number in range(6)]
 
 
+def test_a_missing_right_is_named_and_the_documented_ones_are_enough(
+    make_kafka: MakeKafka, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    locked = make_kafka(security=Security(protocol="SASL_PLAINTEXT", users={"operator": "right"}), acls=True)
+    site = Site(directory=tmp_path, kafka=locked, topics=Topics.unique().create(locked.administration))
+    sasl = {"mechanism": "SCRAM-SHA-512", "username": "operator", "password": "right"}
+    site.config["kafka"]["security"] = {"protocol": "sasl_plaintext", "sasl": sasl}
+    site.write(valid([1]))
+
+    def refusal() -> str:
+        capfd.readouterr()
+        assert site.run("replay") == 1
+        return capfd.readouterr().err
+
+    def grant(*operations: str, resource: str = "topic", name: str) -> None:
+        for operation in operations:
+            locked.administration.grant("operator", operation, resource=resource, name=name)
+
+    grant("read", "describe", name=site.topics.dead_letter)
+    assert site.run("replay", "--dry-run") == 0
+    assert f"the topic {site.topics.detection} does not exist" in refusal()
+    grant("read", "describe", name=site.topics.detection)
+    assert f"transactional id {site.group}-replay" in refusal()
+    grant("write", "describe", resource="transactional_id", name=f"{site.group}-replay")
+    assert "grant this user Write" in refusal()
+    grant("write", name=site.topics.detection)
+    assert "grant this user Write" in refusal()
+    assert not site.records(site.topics.detection), "without its marker no event is there"
+    grant("write", name=site.topics.dead_letter)
+    assert site.run("replay") == 0
+    site.judge.verdict([1]).assert_exactly_once()
+    sasl["password"] = "wrong"
+    said = refusal()
+    assert "wrong" not in said
+    assert "kafka.security.sasl" in said
+
+
 @pytest.mark.long
-def test_kafka_that_stands_still_ends_it_with_a_sentence_and_the_next_one_goes_on(
-    make_kafka: MakeKafka, tmp_path: Path
+@pytest.mark.parametrize("fault", ["hang", "kill"])
+def test_kafka_that_hangs_or_dies_ends_it_with_a_sentence_and_the_next_one_goes_on(
+    fault: str, make_kafka: MakeKafka, tmp_path: Path
 ) -> None:
     kafka = make_kafka()
     site = Site(directory=tmp_path, kafka=kafka, topics=Topics.unique().create(kafka.administration))
@@ -288,13 +327,13 @@ def test_kafka_that_stands_still_ends_it_with_a_sentence_and_the_next_one_goes_o
     site.write(valid(range(letters)))
     process = site.start("replay")
     wait_until(lambda: bool(site.records(site.topics.detection)), timeout=30.0, what="a replayed event")
-    kafka.hang()
+    getattr(kafka, fault)()
     output, errors = process.communicate(timeout=90)
     assert process.returncode == 1
     assert errors.splitlines()[-1].startswith("Kafka")
     assert "Traceback" not in errors
     assert 0 < counted(output)["all"][0] < letters
-    kafka.resume()
+    kafka.resume() if fault == "hang" else kafka.restart()
     assert site.run("replay") == 0
     site.judge.verdict(range(letters)).assert_exactly_once(in_order=False)
 

@@ -154,6 +154,10 @@ class Transactions:
         with self._deadline.within(_COMMIT_SECONDS, "closing a producer"):
             return self._producer.close()
 
+    def abandon(self) -> None:
+        """Lets the producer go after an error, in a process that goes on."""
+        self._producer.abandon()
+
     def _check(self, sent: Sequence[Sent]) -> Refusal | None:
         """Waits for every future and looks at every one."""
         began = time.monotonic()
