@@ -9,14 +9,18 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import MakeForwarder
 from tests.groups.stage import Stage
 from tests.harness.detections import detection
 from tests.harness.kafka.cluster import KafkaCluster
+from tests.harness.mosquitto import Mosquitto
+from tests.harness.topics import Topics
 from tests.letters import Site, event_id, letter
 from tie_forwarder.demo.certificates import Authority
 from tie_forwarder.publisher.tail import _ours
 from tie_forwarder.records.record import Record
 from tie_forwarder.records.replayed import render_marker, render_replayed
+from tie_forwarder.spool import Changes, Incoming, Spool
 
 RATE = 100.0
 LETTERS = range(900_000, 900_400)
@@ -68,3 +72,25 @@ def test_a_group_under_load_goes_on_as_if_there_were_no_replay(stage: Stage, tmp
     stage.judge().verdict(numbers).assert_exactly_once(in_order=False)
     assert not stage.follower.repeated
     assert len(site.markers()) == len(LETTERS)
+
+
+def test_a_letter_in_a_spool_is_settled_by_the_letter_that_was_replayed(
+    mosquitto: Mosquitto, kafka: KafkaCluster, topics: Topics, make_forwarder: MakeForwarder, tmp_path: Path
+) -> None:
+    forwarder = make_forwarder(fabric=mosquitto, kafka=kafka, topics=topics, name="late")
+    letters = [letter(number, detection(number, agent=1)) for number in range(5)]
+    spool = Spool(directory=forwarder.spool_directory, max_bytes=1 << 30, drop_oldest=True)
+    spool.open()
+    assert spool.apply(Changes(incoming=[Incoming(each, None) for each in letters])).accepted == 5
+    spool.close()
+    site = Site(directory=tmp_path / "replay", kafka=kafka, topics=topics)
+    site.write(letters)
+    assert site.run("replay") == 0
+    forwarder.start()
+    forwarder.wait_until(lambda f: f.ledger()["settled"] == 5, timeout=20.0, what="five letters settled")
+    forwarder.wait_until_drained(timeout=20.0)
+    assert forwarder.ledger()["published"] == 0
+    assert forwarder.ledger()["imbalance"] == 0
+    assert site.run("replay") == 0
+    site.judge.verdict(range(5)).assert_exactly_once(in_order=False)
+    assert len(site.records(topics.dead_letter)) == 10, "five letters and five markers"
