@@ -13,6 +13,7 @@ from tests.groups.writers import TransactionalWriter, leave_hanging
 from tests.harness.detections import message_id
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.waiting import wait_until
+from tests.lifecycle.running import log_of
 from tie_forwarder.demo.certificates import Authority
 
 RATE = 100.0
@@ -43,6 +44,8 @@ def test_a_transaction_that_hangs_by_the_groups_id_is_committed_and_its_events_s
     verdict.assert_exactly_once(in_order=False)
     for member in stage.members.values():
         assert member.ledger()["settled"] >= len(hidden)
+    told = {line["text"] for member in stage.playing for line in log_of(member) if line["event"] == "role.changed"}
+    assert told >= {"takes over: it has just started, and nobody else was seen to publish last", "publishes"}
 
 
 def test_rows_leave_the_spool_once_readers_see_their_records_and_what_hides_them_is_named(stage: Stage) -> None:
