@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from kafka import KafkaAdminClient, TopicPartition
 
 from tests.groups.member import Member, wake
 from tests.groups.stage import Stage
-from tests.groups.writers import PlainWriter
+from tests.groups.writers import PlainWriter, TransactionalWriter
 from tests.harness.detections import detection, number_of
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.topics import Topics
@@ -92,6 +93,26 @@ def test_partitions_that_are_added_are_read_and_written_by_all_members(playing: 
     verdict = playing.finish()
     verdict.assert_exactly_once(in_order=False)
     assert {record.partition for record in playing.judge().read(topic)} == set(range(6))
+
+
+def test_a_transaction_of_somebody_else_that_holds_a_takeover_back_is_named_and_waited_for(stage: Stage) -> None:
+    with TransactionalWriter(
+        bootstrap_servers=stage.kafka.internal_servers, topic=stage.topics.detection, held_seconds=60.0
+    ) as writer:
+        writer.wait_until_open()
+        stage.start("a")
+        stage.load.start()
+        member = stage.members["a"]
+        member.wait_until(
+            lambda m: (m.status()["state"], m.status()["reason"]) == ("buffering", "open_transaction"),
+            timeout=30.0,
+            what="the open transaction as the reason",
+        )
+        assert member.role == "taking_over"
+        assert f"{stage.topics.detection}-0 from offset 0" in json.dumps(member.status())
+    stage.wait_until_well()
+    assert member.status()["state"] == "ok"
+    stage.finish().assert_exactly_once(in_order=False)
 
 
 def test_the_beginning_of_the_output_is_gone_and_members_start_and_take_over_all_the_same(playing: Stage) -> None:

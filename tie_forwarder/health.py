@@ -140,7 +140,7 @@ def _publishing(facts: Facts) -> list[Problem]:
     if facts.publisher_waiting_seconds > _WAITING_SECONDS:
         return [Problem("buffering", "kafka_slow", f"no answer for {facts.publisher_waiting_seconds:.0f} s", "")]
     behind = facts.spool_oldest_at is not None and facts.now - facts.spool_oldest_at > _BEHIND_SECONDS
-    if behind and facts.role == "publishing":
+    if behind and facts.role != "standby":
         return [Problem("buffering", "behind", f"{facts.spool_events} events wait in the spool", "")]
     if facts.publisher_unconnected_seconds > _CONNECTING_SECONDS:
         return [Problem("buffering", "connecting", "no connection to Kafka yet", "see whether the brokers run")]

@@ -98,6 +98,10 @@ REMEDIES: dict[str, str] = {
     "not_enough_replicas": "bring the missing brokers back",
     "quota": "wait, or raise the quota of this client on the brokers",
     "stuck": "none: the publisher is being replaced",
+    "open_transaction": (
+        "wait until whoever holds the transaction ends it, or its time-out does;"
+        " one that hangs ends by Kafka's kafka-transactions.sh abort"
+    ),
 }
 
 _NUMBER_IN_TEXT = re.compile(r"\[Error (\d+)\]")

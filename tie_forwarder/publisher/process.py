@@ -181,11 +181,11 @@ class PublisherProcess:
             throttled=lambda: self._causes.throttled,
         )
 
-    def _on_alive(self, busy: bool) -> None:
+    def _on_alive(self, busy: bool, trouble: Verdict | None) -> None:
         """The exactly-once delivery has come round: connected, and with a transaction under way or not."""
         self._connected = True
         self._busy_since = time.monotonic() if busy else None
-        self._note(None)
+        self._note(trouble)
         self._patience.start()
         if not busy:
             self._causes.forget()

@@ -117,9 +117,20 @@ class Tail:
         if high_watermark:
             self._refuse_shorter_topics()
 
-    def reached_mark(self) -> bool:
-        """Whether everything up to the mark has been read."""
-        return all(self._position(partition) >= end for partition, end in self._mark.items())
+    def unread(self) -> int:
+        """How many offsets lie between what has been read and the mark; 0 when all of it has been read."""
+        return sum(max(0, end - self._position(partition)) for partition, end in self._mark.items())
+
+    def held_back(self) -> dict[TopicPartition, int]:
+        """The last stable offset of the partitions in which an open transaction keeps readers from the end."""
+        stable = self._committed.end_offsets(self._assigned)
+        ends = self._uncommitted.end_offsets(self._assigned)
+        return {place: stable[place] for place in self._assigned if stable[place] < ends[place]}
+
+    def stable_ends(self) -> dict[tuple[str, int], int]:
+        """The last stable offset by topic and partition, partitions that were just added included."""
+        ends = self._committed.end_offsets(self._partitions())
+        return {(place.topic, place.partition): end for place, end in ends.items()}
 
     def positions(self) -> Positions:
         """Up to where everything has been read, by topic and partition."""
