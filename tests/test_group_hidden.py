@@ -13,6 +13,7 @@ from tests.groups.writers import TransactionalWriter, leave_hanging
 from tests.harness.detections import message_id
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.waiting import wait_until
+from tests.lifecycle.running import log_of
 from tie_forwarder.demo.certificates import Authority
 
 RATE = 100.0
@@ -43,6 +44,8 @@ def test_a_transaction_that_hangs_by_the_groups_id_is_committed_and_its_events_s
     verdict.assert_exactly_once(in_order=False)
     for member in stage.members.values():
         assert member.ledger()["settled"] >= len(hidden)
+    told = {line["text"] for member in stage.playing for line in log_of(member) if line["event"] == "role.changed"}
+    assert told >= {"takes over: it has just started, and nobody else was seen to publish last", "publishes"}
 
 
 def test_rows_leave_the_spool_once_readers_see_their_records_and_what_hides_them_is_named(stage: Stage) -> None:
@@ -67,3 +70,25 @@ def test_rows_leave_the_spool_once_readers_see_their_records_and_what_hides_them
     stage.wait_until_well()
     assert member.status()["state"] == "ok"
     stage.finish().assert_exactly_once(in_order=False)
+
+
+def test_rows_that_were_hidden_when_their_topic_was_deleted_are_published_into_the_new_one(stage: Stage) -> None:
+    stage.start("a")
+    stage.load.start()
+    stage.wait_until_well()
+    stage.pause_load()
+    stage.settle()
+    member, topic = stage.members["a"], stage.topics.detection
+    with TransactionalWriter(bootstrap_servers=stage.kafka.internal_servers, topic=topic, held_seconds=60.0) as writer:
+        writer.wait_until_open()
+        before = len(stage.load.numbers)
+        stage.load.rate = RATE
+        wait_until(lambda: member.in_spool > RATE, timeout=20.0, what="hidden events in the spool")
+        stage.pause_load()
+        stage.kafka.administration.delete_topic(topic)
+        stage.kafka.administration.create_topic(topic, partitions=3)
+    member.wait_until_drained(timeout=60.0)
+    found = stage.judge().read(topic)
+    hidden = {message_id(number).strip("{}") for number in stage.load.numbers[before:]}
+    assert hidden <= {record.event_id for record in found}
+    assert member.ledger()["imbalance"] == 0

@@ -123,10 +123,7 @@ class ReplayProducer:
                 raise PublisherError(verdict)
             self._open_new()
             return result
-        ends: dict[Place, int] = {}
-        for topic, partition, offset in result:
-            ends[topic, partition] = max(ends.get((topic, partition), 0), offset + 1)
-        self._wait_until_visible(ends)
+        self._wait_until_visible(result)
         return None
 
     def _open_new(self) -> None:

@@ -24,9 +24,9 @@ class LinkReports:
         """These events stand in the output."""
         self._link.send(encode(Kind.SEEN, b"".join(item.event_id for item in found)))
 
-    def published(self, rows: Sequence[Row], seconds: float) -> None:
-        """Kafka is proven to have these rows."""
-        self._report({"published": ranges([row.position for row in rows]), "seconds": seconds})
+    def published(self, positions: Sequence[int], seconds: float) -> None:
+        """Kafka is proven to have the rows at these positions."""
+        self._report({"published": ranges(positions), "seconds": seconds})
 
     def refused(self, row: Row, verdict: Verdict) -> None:
         """Kafka refuses this row by itself."""
@@ -35,6 +35,10 @@ class LinkReports:
     def corrupt(self, positions: Sequence[int]) -> None:
         """These rows of the spool are damaged."""
         self._report({"corrupt": list(positions)})
+
+    def unlisted(self, kind: str) -> None:
+        """The spool has events of a kind that this process knows no topic for."""
+        self._report({"unlisted": kind})
 
     def role(self, role: Role, reason: Reason | None) -> None:
         """What this member is now, and why."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
 from tie_forwarder.config import Config
 from tie_forwarder.config.kafka import Kafka
+from tie_forwarder.errors import ForwarderError
 
 
 def receiver_configuration(config: Config) -> dict[str, Any]:
@@ -21,19 +23,29 @@ def receiver_configuration(config: Config) -> dict[str, Any]:
     }
 
 
-def publisher_configuration(config: Config, *, resume: dict[str, Any] | None) -> dict[str, Any]:
-    """For the publisher process; `resume` is what its predecessor left.
+def publisher_configuration(
+    config: Config, *, resume: dict[str, Any] | None, unlisted: Collection[str] = ()
+) -> dict[str, Any]:
+    """For the publisher process; `resume` is what its predecessor left, `unlisted` the kinds that it met besides.
 
-    Reads secret files now, so that a renewed one is taken up; raises ForwarderError when one cannot be read.
+    Reads secret files now, so that a renewed one is taken up; raises ForwarderError when one cannot be read, or when a
+    kind has no topic at all.
     """
     kafka = config.kafka
-    kinds = {*config.dxl.events, "dead_letter"}
+    topics = kafka.topics.by_destination()
+    for kind in unlisted:
+        if kind not in topics:
+            raise ForwarderError(
+                f"the spool has events of the kind {kind}, which this version does not know",
+                remedy="install the version that put them there until they are published",
+            )
+    kinds = {*config.dxl.events, *unlisted, "dead_letter"}
     return {
         "log_level": config.log.level,
         "delivery": kafka.delivery,
         "connection": connection_settings(kafka),
         "options": dict(kafka.producer),
-        "topics": {kind: topic for kind, topic in kafka.topics.by_destination().items() if kind in kinds},
+        "topics": {kind: topic for kind, topic in topics.items() if kind in kinds},
         "member": config.group.member,
         "group": config.group.name,
         "takeover_after_seconds": config.group.takeover_after_seconds,
