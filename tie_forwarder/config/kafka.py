@@ -5,11 +5,12 @@ Options of the producer are passed through to kafka-python; those that would bre
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from tie_forwarder.config.address import parse_address
 from tie_forwarder.config.component import Component, Items, Refusal, contradiction, refusal
@@ -17,6 +18,7 @@ from tie_forwarder.config.security import Security
 
 Delivery = Literal["exactly_once", "at_least_once"]
 KeyChoice = Literal["agent_guid", "sha256", "event_id", "none"]
+FormatName = Literal["json", "cloudevents", "ecs", "ocsf", "raw"]
 
 _LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
@@ -62,6 +64,34 @@ class Topics(Component):
         return self
 
 
+def one_format(name: object) -> object:
+    """A format for all kinds, as the section that it stands for; what is no text as it is."""
+    return dict.fromkeys(Formats.model_fields, name) if isinstance(name, str) else name
+
+
+def _known_format(name: object) -> object:
+    """The same; a name that is none is told once, and not once for each kind."""
+    known = get_args(FormatName)
+    if isinstance(name, str) and name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "give one format, or one for each kind"
+        raise refusal(f"must be one of {', '.join(known)}", remedy=remedy)
+    return one_format(name)
+
+
+class Formats(Component):
+    """The format of each kind's records."""
+
+    detection: FormatName = "json"
+    first_instance: FormatName = "json"
+    file_reputation_change: FormatName = "json"
+    certificate_reputation_change: FormatName = "json"
+
+    def by_kind(self) -> dict[str, str]:
+        """Every kind with the name of its format."""
+        return {kind: getattr(self, kind) for kind in type(self).model_fields}
+
+
 class Kafka(Component):
     """Where the records go."""
 
@@ -69,7 +99,7 @@ class Kafka(Component):
     delivery: Delivery = "exactly_once"
     topics: Topics = Field(default_factory=Topics)
     key: KeyChoice = "agent_guid"
-    format: Literal["json"] = "json"
+    format: Annotated[Formats, BeforeValidator(_known_format)] = Field(default_factory=Formats)
     security: Security = Field(default_factory=Security)
     producer: Mapping[str, Any] = Field(default_factory=dict)
 
