@@ -13,6 +13,7 @@ from py_ocsf_models.events.findings.detection_finding import DetectionFinding
 
 from tests.data.changes import odd_cases
 from tests.data.payloads import EVENT_ID, SAMPLES, valid_payloads
+from tests.golden.examples import DOCUMENT, examples, examples_in
 from tests.golden.records import CASES, as_text, file_of, record_of, render
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.records.formats import FORMATS
@@ -35,6 +36,12 @@ def value_of(kind: str, payload: bytes, form: str) -> Any:
 def test_the_records_are_those_of_the_golden_files(form: str) -> None:
     assert len(CASES) == 12
     assert file_of(form).read_text(encoding="utf-8") == as_text({case: render(case, form) for case in CASES}), (
+        "look at the difference after `python -m tests.golden`"
+    )
+
+
+def test_the_examples_in_the_docs_are_what_the_command_shows() -> None:
+    assert examples_in(DOCUMENT.read_text(encoding="utf-8")) == examples(), (
         "look at the difference after `python -m tests.golden`"
     )
 
