@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field, TypeAdapter
 from tie_forwarder.events.digests import hex_digests
 from tie_forwarder.events.event import Kind
 from tie_forwarder.events.fields import EVENT_CONFIG, Hashes, Integer, read_digit_strings
+from tie_forwarder.events.topics import TOPICS
 
 _INTEGERS = ("detectionTime", "localReputation", "remediationAction")
 
@@ -44,8 +45,10 @@ def _from_wire(fields: dict[str, Any]) -> int:
 
 DETECTION = Kind(
     name="detection",
-    topic="/mcafee/event/tie/file/detection",
+    topic=TOPICS["detection"],
     ce_type="com.mcafee.tie.file.detection.v1",
+    agent_field="agentGuid",
+    public_key_field=None,
     time_field="detectionTime",
     adapter=TypeAdapter(Detection),
     from_wire=_from_wire,

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from tie_forwarder.events.certificate_reputation_change import CERTIFICATE_REPUTATION_CHANGE
 from tie_forwarder.events.detection import DETECTION
 from tie_forwarder.events.event import Kind
+from tie_forwarder.events.file_reputation_change import FILE_REPUTATION_CHANGE
+from tie_forwarder.events.first_instance import FIRST_INSTANCE
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (DETECTION,)}
+KINDS: dict[str, Kind] = {
+    kind.name: kind for kind in (DETECTION, FIRST_INSTANCE, FILE_REPUTATION_CHANGE, CERTIFICATE_REPUTATION_CHANGE)
+}

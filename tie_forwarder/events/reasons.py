@@ -28,6 +28,7 @@ class Reason(str, Enum):
     TOO_DEEP = "too_deep", "The payload nests objects and lists more than 64 deep."
     NO_HASHES = "no_hashes", "The event has no hash at all."
     BAD_HASH = "bad_hash", "A hash has no type or value, is not strict base64, has the wrong length, or occurs twice."
+    BAD_REPUTATIONS = "bad_reputations", "Reputations are no list of objects with a provider each, or one occurs twice."
     BAD_FIELD = "bad_field", "A known field has a value of the wrong type or range."
     UNKNOWN_TOPIC = "unknown_topic", "The message came on a DXL topic of no enabled event kind."
     INTERNAL_ERROR = "internal_error", "The forwarder failed on this message; please report it with the payload."

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import quote
 
-from tie_forwarder.events.digests import STRENGTH
 from tie_forwarder.events.event import Event, Kind
 from tie_forwarder.events.message import Message
 from tie_forwarder.records.record import Record
@@ -24,15 +23,12 @@ def render_event(event: Event, message: Message, *, event_id: str, fabric: str, 
     missing on the wire is missing in it. Headers without a value are left out.
     """
     specversion, source, ce_type, content_type, topic = _constant_headers(event.kind, fabric)
-    hashes = event.fields["hashes"]
     headers = [specversion, ("ce_id", event_id.encode()), source, ce_type]
     time = event.time
     if time is not None and (ce_time := rfc3339(time)):
         headers.append(("ce_time", ce_time))
-    for name in STRENGTH:
-        if name in hashes:
-            headers.append(("ce_subject", hashes[name].encode()))
-            break
+    if subject := event.strongest_hash or event.public_key_hash:
+        headers.append(("ce_subject", subject.encode()))
     headers += (content_type, topic)
     if message.source_client_id:
         headers.append(("ce_dxlclient", clean(message.source_client_id)))
@@ -43,7 +39,7 @@ def render_event(event: Event, message: Message, *, event_id: str, fabric: str, 
     return Record(
         event.kind.name,
         event_id,
-        _key(event.fields, event_id, key_by),
+        _key(event, event_id, key_by),
         event.kind.adapter.serializer.to_json(event.model, exclude_unset=True),
         tuple(headers),
         message.received_at_ms,
@@ -61,14 +57,18 @@ def _constant_headers(kind: Kind, fabric: str) -> tuple[_Header, _Header, _Heade
     )
 
 
-def _key(fields: dict[str, Any], event_id: str, key_by: KeyBy) -> bytes | None:
-    """The key; None where its field is missing or empty. Of an agent id out of all proportion only the start counts."""
+def _key(event: Event, event_id: str, key_by: KeyBy) -> bytes | None:
+    """The key; None where its field is missing or empty. Of an agent id out of all proportion only the start counts.
+
+    What is about no endpoint has, in the place of the agent, the file or the certificate that it is about.
+    """
     text: str | None = None
-    if key_by == "agent_guid":
-        agent: str | None = fields.get("agentGuid")
-        text = agent[:MAX_CHARACTERS].strip("{}").lower() if agent else None
+    if key_by == "agent_guid" and event.kind.agent_field is None:
+        text = event.public_key_hash or event.strongest_hash
+    elif key_by == "agent_guid":
+        text = (event.agent or "")[:MAX_CHARACTERS].strip("{}").lower()
     elif key_by == "sha256":
-        text = fields["hashes"].get("sha256")
+        text = (event.fields.get("hashes") or {}).get("sha256")
     elif key_by == "event_id":
         text = event_id
     return text.encode() if text else None
