@@ -1,0 +1,253 @@
+"""`tie_forwarder.consumer`: what a program that reads the records gets, whatever client it reads them with."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from datetime import datetime, timezone
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import confluent_kafka
+import pytest
+from aiokafka.structs import ConsumerRecord as AiokafkaRecord
+from hypothesis import given, settings
+from kafka.consumer.fetcher import ConsumerRecord as KafkaPythonRecord
+
+from tests.data.payloads import EVENT_ID, SAMPLE_DICT, valid_payloads
+from tie_forwarder.consumer import (
+    DeadLetterError,
+    Detection,
+    ForeignRecordError,
+    InvalidRecordError,
+    NoEventError,
+    parse,
+    parse_dead_letter,
+)
+from tie_forwarder.events.decoding import decode
+from tie_forwarder.events.kinds import KINDS
+from tie_forwarder.events.message import Message
+from tie_forwarder.intake import Intake
+from tie_forwarder.records.record import Record
+
+DATA = Path(__file__).parent / "data"
+REGISTRY_BYTES = b"\0\0\0\1\2"
+MEMBER = ("ce_forwarder", b"node-1")
+
+
+class Plain(NamedTuple):
+    """The least that `parse` needs."""
+
+    topic: str
+    key: Any
+    value: Any
+    headers: Any
+
+
+Headers = Sequence[tuple[str, bytes | None]]
+Shape = Callable[[bytes | None, bytes | None, Headers], Any]
+
+
+def kafka_python(key: bytes | None, value: bytes | None, headers: Headers) -> Any:
+    return KafkaPythonRecord("t", 2, None, 7, 1795499438833, 0, key, value, list(headers), None, 0, 0, 0)
+
+
+def aiokafka(key: bytes | None, value: bytes | None, headers: Headers) -> Any:
+    return AiokafkaRecord("t", 2, 7, 1795499438833, 0, key, value, None, 0, 0, tuple(headers))
+
+
+def confluent(key: bytes | None, value: bytes | None, headers: Headers) -> Any:
+    return confluent_kafka.Message(
+        topic="t", partition=2, offset=7, key=key, value=value, headers=list(headers), timestamp=(1, 1795499438833)
+    )
+
+
+def plain(key: Any, value: Any, headers: Any) -> Any:
+    return Plain("t", key, value, headers)
+
+
+CLIENTS = (kafka_python, aiokafka, confluent)
+
+
+def rendered(kind: str = "detection", *, payload: bytes | None = None, topic: str | None = None) -> Record:
+    """What the forwarder makes of a payload, by default of the kind's sample."""
+    intake = Intake(fabric="main", key_by="agent_guid", kinds=tuple(KINDS))
+    sample = (DATA / f"{kind}.json").read_bytes() if payload is None else payload
+    received = Message(f"{{{EVENT_ID}}}", topic or KINDS[kind].topic, "68f3c7c6", "{302fcba6}", sample, 1795499438833)
+    return intake.accept(received).record
+
+
+def as_read(record: Record, shape: Shape = plain, *, prefix: bytes = b"") -> Any:
+    return shape(record.key, prefix + record.value, [*record.headers, MEMBER])
+
+
+@pytest.mark.parametrize("shape", CLIENTS)
+def test_a_record_of_each_client_gives_the_event_and_all_of_its_envelope(shape: Shape) -> None:
+    event, envelope = parse(as_read(rendered(), shape))
+    assert isinstance(event, Detection)
+    assert event.model_dump(exclude_unset=True) == SAMPLE_DICT
+    assert event.hashes.sha256 == SAMPLE_DICT["hashes"]["sha256"]
+    assert vars(envelope) == {
+        "event_id": EVENT_ID,
+        "kind": "detection",
+        "type": "com.mcafee.tie.file.detection.v1",
+        "source": "/opendxl/main",
+        "subject": SAMPLE_DICT["hashes"]["sha256"],
+        "occurred_at": datetime(2016, 12, 9, 16, 43, 16, tzinfo=timezone.utc),
+        "received_at": datetime(2026, 11, 24, 5, 50, 38, 833000, tzinfo=timezone.utc),
+        "dxl_topic": "/mcafee/event/tie/file/detection",
+        "dxl_client": "68f3c7c6",
+        "dxl_broker": "{302fcba6}",
+        "forwarder": "node-1",
+        "format": "json",
+        "schema_id": None,
+        "topic": "t",
+        "partition": 2,
+        "offset": 7,
+        "timestamp_ms": 1795499438833,
+        "key": "68125cd6-a5d8-11e6-348e-000c29663178",
+    }
+
+
+def test_topic_key_value_and_headers_are_enough() -> None:
+    _, envelope = parse(as_read(rendered()))
+    assert (envelope.partition, envelope.offset, envelope.timestamp_ms) == (None, None, None)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_its_model(kind: str) -> None:
+    record = rendered(kind)
+    event, envelope = parse(as_read(record))
+    assert type(event) is KINDS[kind].adapter._type
+    assert envelope.kind == kind
+    assert event.model_dump(mode="json", exclude_unset=True) == json.loads(record.value)
+
+
+@settings(max_examples=100)
+@given(payload=valid_payloads())
+def test_the_model_is_the_one_that_the_forwarder_validated(payload: bytes) -> None:
+    record = rendered(payload=payload)
+    assert parse(as_read(record)).event == decode(KINDS["detection"], payload).model
+
+
+def test_the_bytes_of_a_schema_registry_are_understood() -> None:
+    record = rendered()
+    event, envelope = parse(as_read(record, prefix=REGISTRY_BYTES))
+    assert event == parse(as_read(record)).event
+    assert envelope.schema_id == 258
+
+
+def test_a_field_of_the_future_is_kept() -> None:
+    record = rendered(payload=json.dumps({**json.loads((DATA / "detection.json").read_text()), "new": [1]}).encode())
+    assert parse(as_read(record)).event.model_extra == {"new": [1]}
+
+
+def test_a_dead_letter_is_told_apart_and_can_be_read() -> None:
+    letter = as_read(rendered(payload=b"no JSON"), kafka_python)
+    with pytest.raises(DeadLetterError, match=r"t\[2\]@7: it is a dead letter \(not_json: ") as raised:
+        parse(letter)
+    read = parse_dead_letter(letter)
+    assert raised.value.dead_letter == read
+    assert (read.reason, read.payload, read.event_id) == ("not_json", b"no JSON", EVENT_ID)
+    assert read.received_at == datetime(2026, 11, 24, 5, 50, 38, 833000, tzinfo=timezone.utc)
+    assert (read.dxl_topic, read.dxl_client, read.forwarder) == (KINDS["detection"].topic, "68f3c7c6", "node-1")
+    with pytest.raises(ForeignRecordError, match="it is no dead letter"):
+        parse_dead_letter(as_read(rendered()))
+
+
+def changed(**changes: bytes | None) -> Any:
+    """The sample's record with other headers or another value."""
+    record = rendered()
+    headers = {**dict(record.headers), **{name.replace("__", "-"): value for name, value in changes.items()}}
+    value = headers.pop("value", record.value)
+    return kafka_python(None, value, [(name, content) for name, content in headers.items() if content is not None])
+
+
+@pytest.mark.parametrize(
+    ("record", "error", "why"),
+    [
+        (plain(None, b"{}", []), ForeignRecordError, "it has no header ce_type"),
+        (plain(None, b"{}", None), ForeignRecordError, "it has no header ce_type"),
+        (changed(ce_type=b"com.example.order.v1"), ForeignRecordError, "'com.example.order.v1' is none of com.mcafee"),
+        (changed(ce_id=None), InvalidRecordError, "it has no header ce_id"),
+        (changed(ce_source=None), InvalidRecordError, "it has no header ce_source"),
+        (changed(ce_time=b"yesterday"), InvalidRecordError, "its header ce_time is no time"),
+        (changed(ce_time=b"2026-11-24T00:00:00"), InvalidRecordError, "its header ce_time has no time zone"),
+        (plain(None, None, rendered().headers), InvalidRecordError, "it has no value"),
+        (changed(value=b""), InvalidRecordError, "its value is no detection: Invalid JSON"),
+        (changed(value=b"\0\0\0"), InvalidRecordError, "ends in its first bytes"),
+        (changed(value=b"[]"), InvalidRecordError, "its value is no detection: "),
+        (changed(value=b"{}"), InvalidRecordError, "its value is no detection: hashes: Field required"),
+        (changed(value=b'{"hashes":{},"name":1}'), InvalidRecordError, "no detection: name: Input should be"),
+    ],
+)  # fmt: skip
+def test_what_is_no_event_is_refused_with_the_reason(record: Any, error: type[NoEventError], why: str) -> None:
+    with pytest.raises(error) as raised:
+        parse(record)
+    assert why in raised.value.why
+    assert str(raised.value).startswith(f"{raised.value.place}: ")
+
+
+def test_an_error_event_of_confluent_kafka_is_no_record() -> None:
+    failure = confluent_kafka.Message(
+        topic="t", error=confluent_kafka.KafkaError(confluent_kafka.KafkaError._PARTITION_EOF)
+    )
+    with pytest.raises(ForeignRecordError, match="an error of the client"):
+        parse(failure)
+
+
+@pytest.mark.parametrize(
+    ("record", "says"),
+    [
+        (None, "a Kafka record with topic, key, value and headers is expected, not NoneType"),
+        ({"topic": "t"}, "is expected, not dict"),
+        (plain(None, {"name": "x"}, []), "value is a dict, where bytes are expected: leave value_deserializer out"),
+        (plain("text", b"{}", []), "key is a str, where bytes are expected: leave key_deserializer out"),
+    ],
+)
+def test_what_is_no_record_as_it_was_received_is_a_type_error(record: Any, says: str) -> None:
+    with pytest.raises(TypeError, match=says):
+        parse(record)
+
+
+_PROGRAM = """
+import json, sys
+from importlib.abc import MetaPathFinder
+
+blocked, headers, value = json.loads(sys.argv[1])
+
+class Blocked(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in blocked:
+            raise ModuleNotFoundError(f"{name} is blocked")
+
+sys.meta_path.insert(0, Blocked())
+from tie_forwarder.consumer import parse
+
+class Record:
+    topic, key = "t", None
+
+Record.headers = [(name, text.encode()) for name, text in headers]
+Record.value = value.encode()
+print(parse(Record).event.name)
+"""
+
+
+def test_nothing_but_pydantic_is_needed() -> None:
+    needed = {"tie_forwarder", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
+    blocked = sorted(set(packages_distributions()) - needed)
+    assert {"kafka", "dxlclient", "structlog", "yaml"} < set(blocked)
+    record = rendered()
+    told = json.dumps([blocked, [(name, value.decode()) for name, value in record.headers], record.value.decode()])
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, told], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout.strip(), done.stderr) == (SAMPLE_DICT["name"], "")
+
+
+def test_equal_records_give_equal_envelopes_that_can_be_members_of_a_set() -> None:
+    parsed = [parse(as_read(rendered())) for _ in range(2)]
+    assert len({result.envelope for result in parsed}) == 1

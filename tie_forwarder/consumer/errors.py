@@ -1,0 +1,37 @@
+"""Why a record holds no event that `parse` could give: a class for each sort, under one that catches all.
+
+Each names the record's place and says why in one sentence. None of them quotes the record's value.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tie_forwarder.consumer.dead_letter import DeadLetter
+
+
+class NoEventError(Exception):
+    """The record holds no event that `parse` could give."""
+
+    def __init__(self, place: str, why: str) -> None:
+        self.place = place
+        """Topic, partition and offset, as far as they are known: `tie.file.detections[2]@4711`."""
+        self.why = why
+        super().__init__(f"{place}: {why}")
+
+
+class ForeignRecordError(NoEventError):
+    """No forwarder wrote it, or one that is newer than this package."""
+
+
+class InvalidRecordError(NoEventError):
+    """It has the headers of an event, and its headers or its value are not what they say."""
+
+
+class DeadLetterError(NoEventError):
+    """It is a dead letter: what the fabric carried was no valid event, or Kafka refused its record."""
+
+    def __init__(self, place: str, dead_letter: DeadLetter) -> None:
+        self.dead_letter = dead_letter
+        super().__init__(place, f"it is a dead letter ({dead_letter.reason}: {dead_letter.detail})")
