@@ -65,7 +65,7 @@ def test_the_reference_file_says_a_default_that_is_not_null_literally() -> None:
             silent.add(option[-1])
     assert silent == {
         "ca_file", "certificate_file", "key_file", "key_password", "key_password_file",
-        "mechanism", "username", "password", "password_file", "member",
+        "mechanism", "username", "password", "password_file", "member", "url",
     }  # fmt: skip
 
 

@@ -18,6 +18,7 @@ EDGES = {
     "dxlclient": ("receiver/",),
     "dxltieclient": ("receiver/",),
     "kafka": ("publisher/", "kafka_queries.py"),
+    "confluent_kafka": ("publisher/registry.py",),
     "sqlite3": ("spool/",),
     "prometheus_client": ("metrics.py", "http/", "supervisor/supervisor.py"),
     "waitress": ("http/",),

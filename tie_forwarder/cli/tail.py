@@ -120,11 +120,16 @@ def fabric_text(message: Message) -> str:
 
 
 def kafka_text(record: OutputRecord) -> str:
-    """A record with its place, its id, and for a dead letter the reason."""
+    """A record with its place, its id, the id of its schema if there is one, and for a dead letter the reason."""
+    from tie_forwarder.records.wire_format import split_registry_prefix
+
     head = f"{record.topic}[{record.partition}]@{record.offset} ce_id={_printable(record.header('ce_id')) or '-'}"
+    value = record.value or b""
     if reason := record.header("reason"):
         head += f" reason={_printable(reason)}"
-    value = record.value or b""
+    else:
+        schema_id, value = split_registry_prefix(value)
+        head += "" if schema_id is None else f" schema={schema_id}"
     try:
         return f"{head}\n{_pretty(json.loads(value))}"
     except (ValueError, RecursionError):

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from tie_forwarder.config.address import parse_address
 from tie_forwarder.config.component import Component, Items, Refusal, contradiction, refusal
+from tie_forwarder.config.schema_registry import SchemaRegistry
 from tie_forwarder.config.security import Security
 
 Delivery = Literal["exactly_once", "at_least_once"]
@@ -70,6 +71,7 @@ class Kafka(Component):
     topics: Topics = Field(default_factory=Topics)
     key: KeyChoice = "agent_guid"
     format: Literal["json"] = "json"
+    schema_registry: SchemaRegistry = Field(default_factory=SchemaRegistry)
     security: Security = Field(default_factory=Security)
     producer: Mapping[str, Any] = Field(default_factory=dict)
 
@@ -90,3 +92,24 @@ class Kafka(Component):
         if refused:
             raise contradiction([Refusal(name, message, remedy) for name, (message, remedy) in refused.items()])
         return options
+
+    @model_validator(mode="after")
+    def _schema_registry_has_a_schema_for_each_topic(self) -> Kafka:
+        if self.schema_registry.url is None:
+            return self
+        by_topic: dict[str, list[str]] = {}
+        for destination, topic in self.topics.by_destination().items():
+            by_topic.setdefault(topic, []).append(destination)
+        found = [
+            Refusal(
+                "schema_registry.url",
+                f"cannot be used where {' and '.join(kinds)} share the topic {topic}: a topic has one schema",
+                "give each kind a topic of its own, or remove the url",
+                self.schema_registry.url,
+            )
+            for topic, kinds in by_topic.items()
+            if len(kinds) > 1
+        ]
+        if found:
+            raise contradiction(found)
+        return self

@@ -16,13 +16,12 @@ from tie_forwarder.events.event import Kind
 from tie_forwarder.events.file_reputation_change import FileReputationChange
 from tie_forwarder.events.first_instance import FirstInstance
 from tie_forwarder.events.kinds import KINDS
+from tie_forwarder.records.wire_format import split_registry_prefix
 
 TieEvent: TypeAlias = Detection | FirstInstance | FileReputationChange | CertificateReputationChange
 """The model of an event, one for each kind. Fields that are newer than this package are in its `model_extra`."""
 
 _KINDS_BY_TYPE = {kind.ce_type: kind for kind in KINDS.values()}
-_REGISTRY_MAGIC = 0
-_REGISTRY_BYTES = 5
 
 
 class Parsed(NamedTuple):
@@ -42,7 +41,9 @@ def parse(record: Any) -> Parsed:
     if is_dead_letter(raw):
         raise DeadLetterError(raw.place, read_dead_letter(raw))
     kind = _kind(raw)
-    schema_id, value = _without_registry_bytes(raw)
+    if raw.value is None:
+        raise InvalidRecordError(raw.place, "it has no value")
+    schema_id, value = split_registry_prefix(raw.value)
     envelope = _envelope(raw, kind, schema_id)
     try:
         event = kind.adapter.validate_json(value)
@@ -59,17 +60,6 @@ def _kind(raw: RawRecord) -> Kind:
     if kind is None:
         raise ForeignRecordError(raw.place, f"its ce_type {ce_type[:100]!r} is none of {', '.join(_KINDS_BY_TYPE)}")
     return kind
-
-
-def _without_registry_bytes(raw: RawRecord) -> tuple[int | None, bytes]:
-    """The id of the schema, where the value begins with one, and the value without it."""
-    if raw.value is None:
-        raise InvalidRecordError(raw.place, "it has no value")
-    if raw.value[:1] != bytes([_REGISTRY_MAGIC]):
-        return None, raw.value
-    if len(raw.value) < _REGISTRY_BYTES:
-        raise InvalidRecordError(raw.place, "its value begins as with a schema registry, and ends in its first bytes")
-    return int.from_bytes(raw.value[1:_REGISTRY_BYTES], "big"), raw.value[_REGISTRY_BYTES:]
 
 
 def _envelope(raw: RawRecord, kind: Kind, schema_id: int | None) -> Envelope:

@@ -9,7 +9,8 @@ so that the end of the process is the only sure end.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
@@ -43,7 +44,9 @@ class Producer:
         member: str,
         partitions: Partitions,
         transactional_id: str | None = None,
+        prefixes: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
+        """`prefixes` is what comes before the values of a destination: the bytes of a schema registry."""
         self._settings = {**PRODUCER, **options, **connection}
         self._retry_backoff_ms = self._settings["retry_backoff_ms"]
         if transactional_id is not None:
@@ -55,6 +58,7 @@ class Producer:
         self._topics = topics
         self._member = ("ce_forwarder", member.encode())
         self._partitions = partitions
+        self._prefixes = prefixes
         self._producer: Any = None
 
     @property
@@ -87,7 +91,7 @@ class Producer:
             count = len(self._producer.partitions_for(topic))
             return self._producer.send(
                 topic,
-                value=record.value,
+                value=self._prefixes.get(record.destination, b"") + record.value,
                 key=record.key,
                 headers=[*record.headers, self._member],
                 partition=self._partitions.of(record.key, record.event_id, count),

@@ -6,6 +6,8 @@ from typing import Any
 
 from tie_forwarder.config import Config
 from tie_forwarder.config.kafka import Kafka
+from tie_forwarder.events.kinds import KINDS
+from tie_forwarder.records.registered_schema import registered_schema
 
 
 def receiver_configuration(config: Config) -> dict[str, Any]:
@@ -32,6 +34,7 @@ def publisher_configuration(config: Config, *, resume: dict[str, Any] | None) ->
         "delivery": kafka.delivery,
         "connection": connection_settings(kafka),
         "options": dict(kafka.producer),
+        "registry": registry_settings(config),
         "topics": {kind: topic for kind, topic in kafka.topics.by_destination().items() if kind in kinds},
         "member": config.group.member,
         "group": config.group.name,
@@ -39,6 +42,23 @@ def publisher_configuration(config: Config, *, resume: dict[str, Any] | None) ->
         "margin_seconds": config.group.margin_seconds,
         "resume": resume,
         "spool_directory": str(config.spool.directory),
+    }
+
+
+def registry_settings(config: Config) -> dict[str, Any] | None:
+    """The schema registry and the schemas for it, by destination; None where there is none.
+
+    Reads the secret file; raises ForwarderError when it cannot be read.
+    """
+    registry = config.kafka.schema_registry
+    if registry.url is None:
+        return None
+    return {
+        "url": registry.url,
+        "username": registry.username,
+        "password": registry.read_password(),
+        "ca_file": _text(registry.ca_file),
+        "schemas": {name: registered_schema(KINDS[name]) for name in config.dxl.events},
     }
 
 

@@ -64,7 +64,7 @@ class Installation:
         # -f names a copy: Maven would otherwise look for a parent project around the pom.
         with tempfile.TemporaryDirectory() as project:
             shutil.copy(_POM, project)
-            _run(
+            run(
                 ["mvn", "-B", "-q", "-f", f"{project}/pom.xml", "dependency:copy-dependencies",
                  "-DincludeScope=runtime", f"-DoutputDirectory={self._libs}"],
                 remedy="check the network and Maven's settings, then run `python -m tests.harness.provision` again",
@@ -80,7 +80,7 @@ class Installation:
                 f"log.dirs={scratch}/data\n",
                 encoding="utf-8",
             )
-            _run(
+            run(
                 [java, "-XX:TieredStopAtLevel=1", "-cp", self.class_path, "kafka.tools.StorageTool", "format",
                  "-t", random_id(), "-c", str(properties)],
                 remedy=f"remove {self.directory} and run `python -m tests.harness.provision` again",
@@ -106,9 +106,12 @@ def _fingerprint() -> str:
     return hashlib.sha256(_POM.read_bytes()).hexdigest()
 
 
-def _run(command: list[str], *, remedy: str) -> None:
+def run(command: list[str], *, remedy: str, directory: str | None = None) -> None:
+    """Run a command to its end; `ProvisioningError` with what it said and the remedy where it fails."""
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd=directory
+        )
     except OSError as error:
         raise ProvisioningError(f"{command[0]} cannot be started: {error.strerror}; {remedy}") from error
     if done.returncode:
