@@ -5,10 +5,9 @@ The forwarders of a test are in trouble side by side, because each of them waits
 
 from __future__ import annotations
 
-import json
 import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -23,6 +22,7 @@ from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.kafka.properties import Security
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
+from tests.lifecycle.running import log_of
 from tie_forwarder.demo.certificates import Authority, Identity
 
 BLOCKED_SECONDS = 20.0
@@ -161,7 +161,7 @@ def assert_blocked(case: Case) -> None:
 
 def assert_steady(case: Case) -> None:
     """Nothing but this reason was shown since, and the process was not started again and again."""
-    changes = [line for line in log_lines(case.forwarder) if line.get("event") == "state.changed"]
+    changes = [line for line in log_of(case.forwarder) if line.get("event") == "state.changed"]
     blocked = [line["state"] == "blocked" and line["reason"] == case.reason for line in changes]
     assert all(blocked[blocked.index(True) :]), f"{case.forwarder.name}: {changes}"
     elapsed = time.monotonic() - case.blocked_at
@@ -177,10 +177,6 @@ def assert_mended(case: Case, count: int = EVENTS) -> None:
     )
     assert forwarder.ledger()["imbalance"] == forwarder.ledger()["in_spool"] == 0
     case.judge.verdict(range(count)).assert_exactly_once()
-
-
-def log_lines(forwarder: Forwarder) -> list[Mapping[str, Any]]:
-    return [json.loads(line) for line in forwarder.log().splitlines() if line.startswith("{")]
 
 
 def test_who_is_not_let_in_is_told_why_and_gets_in_without_a_restart(

@@ -26,6 +26,8 @@ CAUGHT_BY_THE_JUDGE = {
     "no_time_limit": 3_000,
     "remember_first": 1_500,
     "start_at_watermark": 2_000,
+    "no_visibility": 3_000,
+    "no_hanging": 500,
     "margin_zero": 500,
     "window_short": 500,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from kafka import TopicPartition
 
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError
 from tie_forwarder.publisher.mark import Mark
@@ -13,13 +14,13 @@ class Road:
 
     def __init__(self) -> None:
         self.left = 10
-        self.in_the_way: list[str] = []
+        self.in_the_way: dict[TopicPartition, int] = {}
         self.asked = 0
 
     def unread(self) -> int:
         return self.left
 
-    def held_back(self) -> list[str]:
+    def held_back(self) -> dict[TopicPartition, int]:
         self.asked += 1
         return self.in_the_way
 
@@ -72,7 +73,7 @@ def test_nobody_is_asked_while_the_mark_comes_nearer(mark: Mark, road: Road, clo
 
 
 def test_an_open_transaction_is_waited_for_without_end_and_named(mark: Mark, road: Road, clock: Clock) -> None:
-    road.in_the_way = ["tie.file.detections-2 from offset 41"]
+    road.in_the_way = {TopicPartition("tie.file.detections", 2): 41}
     wait(mark, clock, 600.0)
     assert mark.trouble is not None
     assert mark.trouble.code == "open_transaction"
@@ -84,9 +85,9 @@ def test_an_open_transaction_is_waited_for_without_end_and_named(mark: Mark, roa
 def test_what_an_open_transaction_held_back_gets_its_time_once_it_has_ended(
     mark: Mark, road: Road, clock: Clock
 ) -> None:
-    road.in_the_way = ["x-0 from offset 1"]
+    road.in_the_way = {TopicPartition("x", 0): 1}
     wait(mark, clock, 60.0)
-    road.in_the_way = []
+    road.in_the_way = {}
     wait(mark, clock, 10.0)
     assert mark.trouble is None
     road.left = 0
@@ -102,9 +103,9 @@ def test_a_reading_that_stands_still_although_nothing_holds_it_back_ends_the_pro
 
 
 def test_the_next_mark_has_its_own_time(mark: Mark, road: Road, clock: Clock) -> None:
-    road.in_the_way = ["x-0 from offset 1"]
+    road.in_the_way = {TopicPartition("x", 0): 1}
     wait(mark, clock, 30.0)
-    road.left, road.in_the_way = 0, []
+    road.left, road.in_the_way = 0, {}
     assert mark.reached()
     clock.now += 3_600.0
     road.left = 10

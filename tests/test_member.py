@@ -9,6 +9,7 @@ import pytest
 
 from tie_forwarder.publisher import commands as c
 from tie_forwarder.publisher.member import BATCH_ROWS, FIRST_BATCH_ROWS, MOST_BOOST, Member, Memory, Rules
+from tie_forwarder.supervisor.roles import describe
 
 T = 10.0
 START_MS = 1_000_000_000
@@ -199,3 +200,9 @@ def test_a_fence_ends_its_reign_and_a_commit_its_patience() -> None:
         stage.member.fenced()
     assert not memory.reigned
     assert memory.boost == MOST_BOOST
+
+
+def test_every_change_of_role_has_its_words() -> None:
+    told = {describe(role.value, reason.value) for role in c.Role for reason in c.Reason}
+    assert len(told) == len(c.Reason) + 2
+    assert not any(f": {reason.value}" in text for text in told for reason in c.Reason)

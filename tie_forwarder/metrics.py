@@ -32,7 +32,7 @@ RESTART_REASONS = (
 PUBLISH_ERRORS = {
     "transient": (
         "connection", "timeout", "leader_election", "not_enough_replicas", "quota", "stuck", "spool", "renewed",
-        "transactions_unavailable", "topic_cut", "registry", "unknown",
+        "transactions_unavailable", "open_transaction", "topic_cut", "registry", "unknown",
     ),
     "blocked": (
         "authentication", "sasl_mechanism", "tls", "unknown_topic", "invalid_topic", "topic_authorization",

@@ -1,6 +1,7 @@
-"""Others who write to the output topic: with transactions that they hold open, or plainly.
+"""Others who write to the output topic, with transactions that they hold open or plainly; and what Kafka leaves behind.
 
-Owns: their records, which carry no id of an event. Must not: use the group's transactional id, except to initialise it.
+Owns: their records, which carry no id of an event. Must not: use the group's transactional id, except to initialise it
+and to leave a transaction hanging.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ import uuid
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from kafka import KafkaProducer
+from kafka import KafkaProducer, TopicPartition
 from kafka.errors import KafkaError
 
+from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -109,3 +111,20 @@ class TransactionalWriter(_Writer):
             producer.init_transactions()
         finally:
             producer.close(timeout=5)
+
+
+def leave_hanging(*, kafka: KafkaCluster, topic: str, transactional_id: str, event_ids: Sequence[str]) -> None:
+    """Leaves records of these events in a transaction of that id which the coordinator knows nothing of any more.
+
+    So it is after Kafka was killed in a commit and took the partitions for deleted when it was back. A client can bring
+    it about by not announcing the partition, if the cluster has `transaction.partition.verification.enable=false`.
+    """
+    producer: Any = KafkaProducer(bootstrap_servers=kafka.internal_servers, transactional_id=transactional_id)
+    producer.init_transactions()
+    producer.begin_transaction()
+    for number, event_id in enumerate(event_ids):
+        partition = TopicPartition(topic, number % len(producer.partitions_for(topic)))
+        producer._transaction_manager._partitions_in_transaction.add(partition)
+        headers = [("ce_id", event_id.encode()), ("ce_forwarder", b"b")]
+        producer.send(topic, value=b"{}", headers=headers, partition=partition.partition).get(timeout=10)
+    producer._sender.force_close()

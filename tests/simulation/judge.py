@@ -39,7 +39,7 @@ def longest_wait(kafka: Kafka, plan: Plan) -> float:
             transaction.ended_at - published_at[record.event_id]
             for partition in kafka.partitions
             for transaction, record in partition.log
-            if record is not None and transaction is not None and transaction.committed
+            if record is not None and transaction is not None and transaction in partition.committed
         ),
         default=0.0,
     )

@@ -30,11 +30,14 @@ class Refused(Exception):  # noqa: N818 - Kafka's own word
 class Transaction:
     """A transaction of the group, or of somebody else."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ours: bool = True) -> None:
+        self.ours = ours
         self.ending = False
         self.committed = False
+        """What the coordinator has decided."""
         self.ended_at = 0.0
-        self.marks_missing: set[int] = set()
+        self.places: set[Partition] = set()
+        """The partitions that it was announced for, and that still miss its mark."""
 
 
 class Partition:
@@ -43,6 +46,8 @@ class Partition:
     def __init__(self) -> None:
         self.log: list[tuple[Transaction | None, Record | None]] = []
         self.open: dict[Transaction, int] = {}
+        self.committed: set[Transaction | None] = {None}
+        """The transactions that have a mark here which says so; what stands in none is committed."""
 
     @property
     def high_watermark(self) -> int:
@@ -59,20 +64,23 @@ class Partition:
         offset = len(self.log)
         if transaction is not None:
             self.open.setdefault(transaction, offset)
-            transaction.marks_missing.add(id(self))
+            transaction.places.add(self)
         self.log.append((transaction, record))
         return offset
 
     def mark(self, transaction: Transaction) -> None:
-        """Writes the control record that ends the transaction here."""
-        self.open.pop(transaction, None)
+        """Writes the control record that ends here the transaction, and whatever else hangs by the same id."""
+        for ended in [other for other in self.open if other is transaction or (other.ours and transaction.ours)]:
+            del self.open[ended]
+            if transaction.committed:
+                self.committed.add(ended)
         self.log.append((None, None))
-        transaction.marks_missing.discard(id(self))
+        transaction.places.discard(self)
 
     def ours(self, first: int, end: int, *, committed: bool) -> Iterable[Record]:
         """Records of our kind in that range; committed ones only, or all."""
         for transaction, record in self.log[first:end]:
-            if record is not None and (transaction is None or transaction.committed or not committed):
+            if record is not None and (transaction in self.committed or not committed):
                 yield record
 
     def offset_for_time(self, since_ms: int) -> int | None:
@@ -92,6 +100,8 @@ class Kafka:
         self.partitions = [Partition() for _ in range(partitions + 1)]
         self.poison: set[bytes] = set()
         self.down_until = 0.0
+        self.forgetful_until = 0.0
+        """Until then it ends transactions without a mark, and takes them for ended."""
         self.vacant = True
         self.inits = 0
         self._epoch = 0
@@ -131,6 +141,17 @@ class Kafka:
         current = self._current
         return [self.partitions[partition].append(current, record) for record in records]
 
+    def commit_empty(self, epoch: int, partitions: Iterable[int]) -> None:
+        """One transaction without a record."""
+        if epoch != self._epoch:
+            raise Fenced("producer epoch")
+        if self._current is not None:
+            raise Concurrent
+        transaction = Transaction()
+        transaction.places = {self.partitions[number] for number in partitions}
+        self._current = transaction
+        self._end(transaction, commit=True)
+
     def commit(self, epoch: int) -> None:
         """Ends the epoch's transaction. Lies where it has timed out: the client raises its epoch without a word."""
         if epoch != self._epoch:
@@ -156,7 +177,7 @@ class Kafka:
         transaction.ending = True
         transaction.committed = commit
         transaction.ended_at = self._world.now
-        places = [partition for partition in self.partitions if transaction in partition.open]
+        places = [partition for partition in self.partitions if partition in transaction.places]
         if not places:
             self._forget(transaction)
         for partition in places:
@@ -166,8 +187,12 @@ class Kafka:
 
     def _mark(self, transaction: Transaction, partition: Partition) -> None:
         self._world.under_way -= 1
-        partition.mark(transaction)
-        if not transaction.marks_missing:
+        if transaction.ours and self._world.now < self.forgetful_until:
+            self._world.tell("kafka", "loses the end of a transaction")
+            transaction.places.discard(partition)
+        else:
+            partition.mark(transaction)
+        if not transaction.places:
             self._forget(transaction)
 
     def _forget(self, transaction: Transaction) -> None:

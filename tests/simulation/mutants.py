@@ -65,6 +65,8 @@ MUTANTS = {
         _flag("no_time_limit"),
         _flag("remember_first"),
         _flag("start_at_watermark"),
+        _flag("no_visibility"),
+        _flag("no_hanging"),
         _flag("no_jitter"),
         _flag("no_peek"),
         Mutant("margin_zero", margin=0.0),

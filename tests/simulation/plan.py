@@ -15,6 +15,7 @@ FAULTS = (
     "member_stopped",
     "publisher_leaves",
     "kafka_away",
+    "kafka_forgets",
     "lossy",
     "foreign_transaction",
     "foreign_records",

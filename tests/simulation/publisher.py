@@ -54,6 +54,8 @@ class Publisher:
         self._tail: Positions = []
         self._mark: Positions = []
         self._peeked: dict[int, int] = {}
+        self._unseen: list[tuple[float, list[int], dict[int, int]]] = []
+        self._complained_at = 0.0
         self._epoch: int | None = None
         self._read_to = 0
         self._role = c.Role.STANDBY
@@ -68,6 +70,7 @@ class Publisher:
             c.OldestEvent: lambda _: self._instantly(forwarder.oldest_received_at_ms()),
             c.SeatIsVacant: self._seat_is_vacant,
             c.OpenProducer: lambda _: self._open_producer(),
+            c.CommitHanging: self._commit_hanging,
             c.DropProducer: self._drop_producer,
             c.PublishBatch: self._publish_batch,
             c.Show: self._show,
@@ -191,6 +194,7 @@ class Publisher:
         return self._world.now >= self._kafka.down_until and self._kafka.vacant
 
     def _open_producer(self, *, vacate: bool = False) -> Effects:
+        self._unseen = []
         give_up_at = self._world.now + 2 * self._times.answer
         timeout = self._times.transaction_timeout * (0.3 if vacate else 1.0)
         while self._world.now < give_up_at:
@@ -204,12 +208,33 @@ class Publisher:
             return
         raise transient("the coordinator does not answer")
 
+    def _commit_hanging(self, _: c.CommitHanging) -> Effects:
+        if "no_hanging" in self._mutant.flags:
+            return
+        partitions, epoch = self._kafka.partitions, self._epoch
+        assert epoch is not None
+        held_back = yield from self._connection.ask(
+            lambda: [n for n, p in enumerate(partitions) if p.last_stable_offset < p.high_watermark]
+        )
+        give_up_at = self._world.now + self._times.answer
+        while held_back and self._world.now < give_up_at:
+            try:
+                yield from self._connection.change(
+                    lambda: self._kafka.commit_empty(epoch, held_back), patience=self._times.answer
+                )
+            except Concurrent:
+                yield 0.005
+                continue
+            return
+
     def _drop_producer(self, _: c.DropProducer) -> Effects:
         self._epoch = None
         self._remember()
         yield self._between()
 
     def _publish_batch(self, command: c.PublishBatch) -> Effects:
+        if self._unseen and (yield from self._report_seen()):
+            return c.Hidden()
         rows: list[tuple[int, Row]] = []
         for position, row in self._forwarder.spool.items():
             if position > self._read_to:
@@ -217,7 +242,7 @@ class Publisher:
                 if len(rows) == command.limit:
                     break
         if not rows:
-            yield self._world.random.uniform(0.02, 0.3)
+            yield self._world.random.uniform(0.02, 0.05 if self._unseen else 0.3)
             return c.Idle()
         started = self._world.now
         yield self._between("read")
@@ -236,9 +261,23 @@ class Publisher:
         if stood_still and "no_time_limit" not in self._mutant.flags:
             raise transient("the process stood still in a transaction")
         yield self._between("committed")
-        yield from self._report([position for position, _ in rows], offsets)
+        self._unseen.append((self._world.now, [position for position, _ in rows], offsets))
         self._read_to = rows[-1][0]
         return c.Committed(len(rows))
+
+    def _report_seen(self) -> Generator[float, None, bool]:
+        """Reports what readers can see; whether something has been hidden for too long."""
+        partitions = self._kafka.partitions
+        ends = yield from self._connection.ask(lambda: [p.last_stable_offset for p in partitions])
+        blind = "no_visibility" in self._mutant.flags
+        while self._unseen and (blind or all(end <= ends[place] for place, end in self._unseen[0][2].items())):
+            _, positions, offsets = self._unseen.pop(0)
+            yield from self._report(positions, offsets)
+        now = self._world.now
+        if self._unseen and now - self._unseen[0][0] > 3.0 and now - self._complained_at > 30.0:
+            self._complained_at = now
+            return True
+        return False
 
     def _report(self, positions: list[int], offsets: dict[int, int]) -> Effects:
         """First what was published, then how far the tail knows it."""

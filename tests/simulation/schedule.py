@@ -170,6 +170,12 @@ class Schedule:
     def _kafka_away(self, fault: Fault, _: Forwarder) -> None:
         self._kafka.down_until = max(self._kafka.down_until, self._world.now + fault.seconds)
 
+    def _kafka_forgets(self, fault: Fault, forwarder: Forwarder) -> None:
+        """Killed while it ends a transaction, it is away for a moment and loses that end."""
+        away = min(fault.seconds, 2.0)
+        self._kafka_away(fault._replace(seconds=away), forwarder)
+        self._kafka.forgetful_until = max(self._kafka.forgetful_until, self._world.now + away + 1.0)
+
     def _lossy(self, fault: Fault, _: Forwarder) -> None:
         connection = self._connections[fault.member]
         connection.lost_requests, connection.lost_answers = self._world.random.choice(
@@ -183,7 +189,7 @@ class Schedule:
 
     def _foreign_transaction(self, fault: Fault, _: Forwarder) -> None:
         def flow() -> Generator[float, None, None]:
-            transaction = Transaction()
+            transaction = Transaction(ours=False)
             dice = self._world.random
             for _ in range(3):
                 dice.choice(self._kafka.partitions).append(transaction, None)

@@ -100,6 +100,14 @@ class OpenProducer:
 
 
 @dataclass(frozen=True)
+class CommitHanging:
+    """Commits an empty transaction over the partitions whose last stable offset is held back. Answer: None.
+
+    It ends what hangs there by the group's own id, and is nothing to anybody else's transaction.
+    """
+
+
+@dataclass(frozen=True)
 class DropProducer:
     """Ends the producer after a record was refused, when nothing is outstanding. Answer: None."""
 
@@ -121,7 +129,7 @@ class Show:
 
 Command: TypeAlias = (
     "SeekTail | ReadTail | MarkEnd | ReachedMark | PeekBeyond | Barrier | OldestEvent | SeatIsVacant | OpenProducer"
-    " | DropProducer | PublishBatch | Show"
+    " | CommitHanging | DropProducer | PublishBatch | Show"
 )
 
 
@@ -129,8 +137,12 @@ class Idle(NamedTuple):
     """There was nothing to publish."""
 
 
+class Hidden(NamedTuple):
+    """What was committed some time ago is still hidden from readers; nothing further was published."""
+
+
 class Committed(NamedTuple):
-    """The transaction is proven to be committed, and its rows are reported."""
+    """The transaction is committed; its rows are reported as published once readers can see them."""
 
     rows: int
 
@@ -146,7 +158,7 @@ class RefusedAlone(NamedTuple):
     """Kafka refused a record that was alone in its transaction; it is reported and becomes a dead letter."""
 
 
-BatchResult: TypeAlias = "Idle | Committed | Suspected | RefusedAlone"
+BatchResult: TypeAlias = "Idle | Hidden | Committed | Suspected | RefusedAlone"
 
 
 class Fenced(Exception):  # noqa: N818 - what happened to us, in Kafka's own word

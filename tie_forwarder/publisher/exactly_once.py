@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
-from typing import Any, Protocol
+from typing import Any
 
 from kafka.errors import KafkaError
 
@@ -16,9 +16,11 @@ from tie_forwarder.publisher.commands import (
     Barrier,
     BatchResult,
     Command,
+    CommitHanging,
     Committed,
     DropProducer,
     Fenced,
+    Hidden,
     Idle,
     Leaving,
     MarkEnd,
@@ -28,7 +30,6 @@ from tie_forwarder.publisher.commands import (
     PublishBatch,
     ReachedMark,
     ReadTail,
-    Reason,
     RefusedAlone,
     Role,
     SeatIsVacant,
@@ -41,40 +42,19 @@ from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError,
 from tie_forwarder.publisher.grants import Grants
 from tie_forwarder.publisher.mark import Mark
 from tie_forwarder.publisher.member import Member, Memory
+from tie_forwarder.publisher.reports import LinkReports
 from tie_forwarder.publisher.seat import Seat
-from tie_forwarder.publisher.tail import Found, Positions, Tail, TopicCut, TopicIds, UnknownTopic
+from tie_forwarder.publisher.tail import Positions, Tail, TopicCut, TopicIds, UnknownTopic
 from tie_forwarder.publisher.transactions import Refusal, Transactions
+from tie_forwarder.publisher.unseen import Unseen
 from tie_forwarder.spool import Reader, Row
 
 _IDLE_SECONDS = 0.5
+_UNSEEN_SECONDS = 0.01
+_LAST_LOOK_SECONDS = 1.0
 _STANDBY_READS_SECONDS = 0.1
 _REMEMBER_SECONDS = 0.5
 _FAR_BEHIND_RECORDS = 500
-
-
-class Reports(Protocol):
-    """What the parent is told."""
-
-    def seen(self, found: Sequence[Found]) -> None:
-        """These events stand in the output."""
-
-    def published(self, rows: Sequence[Row], seconds: float) -> None:
-        """These rows are proven to be committed."""
-
-    def refused(self, row: Row, verdict: Verdict) -> None:
-        """Kafka refuses this row by itself."""
-
-    def corrupt(self, positions: Sequence[int]) -> None:
-        """These rows of the spool are damaged."""
-
-    def role(self, role: Role, reason: Reason | None) -> None:
-        """What this member is now."""
-
-    def remember(self, positions: Positions, topic_ids: TopicIds, memory: dict[str, Any]) -> None:
-        """What the next publisher process of this member must know."""
-
-    def barrier(self, number: int) -> None:
-        """Asks for an answer once everything before is applied."""
 
 
 class ExactlyOnce:
@@ -89,7 +69,7 @@ class ExactlyOnce:
         grants: Grants,
         barriers: Barriers,
         seat: Seat,
-        reports: Reports,
+        reports: LinkReports,
         make_transactions: Callable[[], Transactions],
         start: tuple[Positions, TopicIds] | None,
         margin_ms: int,
@@ -99,6 +79,7 @@ class ExactlyOnce:
         self._member = member
         self._tail = tail
         self._mark = Mark(distance=tail)
+        self._unseen = Unseen(stable_ends=tail.stable_ends)
         self._reader = reader
         self._grants = grants
         self._barriers = barriers
@@ -127,6 +108,7 @@ class ExactlyOnce:
             OldestEvent: lambda _: self._reader.oldest_received_at_ms(),
             SeatIsVacant: lambda _: self._seat.is_vacant(),
             OpenProducer: self._open_producer,
+            CommitHanging: self._commit_hanging,
             DropProducer: self._drop_producer,
             PublishBatch: self._publish_batch,
             Show: self._show,
@@ -155,7 +137,7 @@ class ExactlyOnce:
             raise PublisherError(_at_the_tail(classify(error))) from error
 
     def _carry_out(self, command: Command) -> Any:
-        self._on_alive(isinstance(command, OpenProducer), self._mark.trouble)
+        self._on_alive(isinstance(command, OpenProducer), self._mark.trouble or self._unseen.trouble)
         try:
             return self._commands[type(command)](command)
         except UnknownTopic as error:
@@ -195,19 +177,35 @@ class ExactlyOnce:
         self._read_to = 0
 
     def _open_producer(self, _: OpenProducer) -> None:
+        self._unseen.clear()
         self._transactions = self._make_transactions()
         self._transactions.open()
+
+    def _commit_hanging(self, _: CommitHanging) -> None:
+        assert self._transactions is not None, "only who has initialised may end what hangs"
+        held_back = self._tail.held_back()
+        if held_back:
+            self._transactions.commit_empty(held_back)
 
     def _drop_producer(self, _: DropProducer) -> None:
         assert self._transactions is not None
         transactions, self._transactions = self._transactions, None
+        give_up_at = time.monotonic() + _LAST_LOOK_SECONDS
+        while self._unseen and time.monotonic() < give_up_at:
+            self._report_seen()
+            self._stop.wait(_UNSEEN_SECONDS)
         self._remember()
         if not transactions.close():
             raise PublisherError(Verdict(ErrorClass.TRANSIENT, "renewed", "the producer could not be ended"))
 
     def _publish_batch(self, command: PublishBatch) -> BatchResult:
         assert self._transactions is not None, "a producer is opened before anything is published"
-        if not self._grants.wait_beyond(self._read_to, timeout_seconds=_IDLE_SECONDS):
+        if self._unseen.due:
+            self._report_seen()
+        if self._unseen.overdue():
+            return Hidden()
+        patience = _UNSEEN_SECONDS if self._unseen else _IDLE_SECONDS
+        if not self._grants.wait_beyond(self._read_to, timeout_seconds=patience):
             return Idle()
         through = self._grants.through
         page = self._reader.read(after=self._read_to, through=through, limit=command.limit)
@@ -227,13 +225,20 @@ class ExactlyOnce:
             if len(rows) > 1:
                 return Suspected(before=result.before)
             return self._refused_alone(rows[0], result.verdict)
-        # First what has been published, then how far the tail knows it: the other way round a death in between would
-        # make the next process pass over rows that are still in the spool.
-        self._reports.published(rows, time.monotonic() - started)
-        self._tail.advance(result)
+        self._unseen.add(rows, result, time.monotonic() - started)
         self._read_to = last_position
-        self._remember_at_times()
         return Committed(len(rows))
+
+    def _report_seen(self) -> None:
+        """First what has been published, then how far the tail knows it.
+
+        The other way round a death in between would make the next process pass over rows that are still in the spool.
+        """
+        self._on_alive(True, self._unseen.trouble)
+        for batch in self._unseen.release():
+            self._reports.published(batch.rows, batch.seconds)
+            self._tail.advance(batch.places)
+        self._remember_at_times()
 
     def _refused_alone(self, row: Row, verdict: Verdict) -> BatchResult:
         if verdict.code != "invalid_timestamp":

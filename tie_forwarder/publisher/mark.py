@@ -8,8 +8,10 @@ come into a state that it does not leave: then the process has to go.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
+
+from kafka import TopicPartition
 
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict
 
@@ -25,8 +27,8 @@ class Distance(Protocol):
     def unread(self) -> int:
         """How many offsets lie between what has been read and the mark."""
 
-    def held_back(self) -> list[str]:
-        """Where an open transaction keeps the mark out of reach. May block up to the request timeout."""
+    def held_back(self) -> Mapping[TopicPartition, int]:
+        """Where, and from which offset on, an open transaction holds back what stands behind it. May block."""
 
 
 class Mark:
@@ -54,7 +56,8 @@ class Mark:
         held_back = self._distance.held_back()
         if held_back:
             self._held_at = now
-            detail = f"an open transaction holds back what stands behind it: {', '.join(held_back)}"
+            places = ", ".join(f"{at.topic}-{at.partition} from offset {first}" for at, first in held_back.items())
+            detail = f"an open transaction holds back what stands behind it: {places}"
             self.trouble = Verdict(ErrorClass.TRANSIENT, "open_transaction", detail, REMEDIES["open_transaction"])
         elif now - self._held_at >= _STUCK_SECONDS:
             detail = "Kafka answers, but the reading of the output makes no progress"

@@ -9,10 +9,15 @@ Invariants, each with the accident that its absence causes:
      (Reading to the last stable offset alone misses what stands behind a foreign open transaction: duplicates.)
   2. Before the initialisation read no further than the last stable offset: a dead publisher's open transaction holds
      it back until the initialisation ends that transaction.
-  3. A row leaves the spool only after a proven commit, or when it was seen committed. First the window remembers the
-     id, then the row goes.
-  4. A producer is never used again after an error, and a commit with an unchecked or failed future is none.
-  5. "An error, so take over at once" would make two members fence each other for ever: whoever is fenced stands by, and
+  3. A row leaves the spool only after a proven commit whose records readers can see, or when it was seen committed.
+     First the window remembers the id, then the row goes. (A commit that has returned may still come to nothing: a
+     cluster that is killed at that moment can lose the end of the transaction, and the next abort by the same id then
+     ends both: loss.)
+  4. A transaction that hangs like that holds the last stable offset back for good, and no initialisation ends it: then
+     an empty one by the same id, over the same partitions, is committed. Committing is right whatever was decided:
+     nobody can have published its events again, since nobody gets past it to the mark. (Else: nobody ever publishes.)
+  5. A producer is never used again after an error, and a commit with an unchecked or failed future is none.
+  6. "An error, so take over at once" would make two members fence each other for ever: whoever is fenced stands by, and
      more patiently each time.
 
 Pure: yields commands, is sent answers. The clock and the randomness are parameters.
@@ -27,8 +32,10 @@ from typing import Any
 from tie_forwarder.publisher.commands import (
     Barrier,
     Command,
+    CommitHanging,
     Committed,
     DropProducer,
+    Hidden,
     Idle,
     MarkEnd,
     OldestEvent,
@@ -55,6 +62,8 @@ BATCH_ROWS = 2_000
 MOST_BOOST = 8.0
 
 _LOOK_SECONDS = 1.0
+_HANGING_SECONDS = 2.0
+"""Longer than Kafka takes to end a transaction that it knows of."""
 
 
 @dataclass
@@ -154,8 +163,15 @@ class Member:
         yield Show(Role.TAKING_OVER, reason)
         yield OpenProducer()
         yield MarkEnd(high_watermark=True)
+        moved_at: float | None = self._monotonic()
         while not (yield ReachedMark()):
-            self._note((yield ReadTail()))
+            records = yield ReadTail()
+            self._note(records)
+            if records:
+                moved_at = self._monotonic()
+            elif moved_at is not None and self._monotonic() - moved_at > _HANGING_SECONDS:
+                moved_at = None  # once is enough: what still holds back then is somebody else's
+                yield CommitHanging()
         yield Barrier()
         self._others_wrote = False
 
@@ -181,6 +197,8 @@ class Member:
                 memory.then_alone = before > 0
                 yield DropProducer()
                 return Reason.RENEWED
+            elif isinstance(result, Hidden):
+                yield CommitHanging()
             else:
                 assert isinstance(result, Idle)
 

@@ -121,14 +121,16 @@ class Tail:
         """How many offsets lie between what has been read and the mark; 0 when all of it has been read."""
         return sum(max(0, end - self._position(partition)) for partition, end in self._mark.items())
 
-    def held_back(self) -> list[str]:
-        """Where an open transaction keeps the mark out of reach, as `topic-partition from offset N`."""
-        stable = self._committed.end_offsets(list(self._mark))
-        return [
-            f"{partition.topic}-{partition.partition} from offset {stable[partition]}"
-            for partition, end in self._mark.items()
-            if stable[partition] < end
-        ]
+    def held_back(self) -> dict[TopicPartition, int]:
+        """The last stable offset of the partitions in which an open transaction keeps readers from the end."""
+        stable = self._committed.end_offsets(self._assigned)
+        ends = self._uncommitted.end_offsets(self._assigned)
+        return {place: stable[place] for place in self._assigned if stable[place] < ends[place]}
+
+    def stable_ends(self) -> dict[tuple[str, int], int]:
+        """The last stable offset by topic and partition, partitions that were just added included."""
+        ends = self._committed.end_offsets(self._partitions())
+        return {(place.topic, place.partition): end for place, end in ends.items()}
 
     def positions(self) -> Positions:
         """Up to where everything has been read, by topic and partition."""

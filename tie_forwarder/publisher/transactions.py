@@ -2,15 +2,17 @@
 
 Proven means: every future was looked at and has succeeded, the commit returned, and all of it took less than half of
 the transaction's time-out. Without the last, a process that was stopped in between (SIGSTOP, a suspended machine) would
-believe in a transaction that the broker has ended; kafka-python's commit may return without an error then.
+believe in a transaction that the broker has ended; kafka-python's commit may return without an error then. What is
+still missing is that readers can see the records: `unseen` waits for that.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterable, Sequence, Set
 from typing import Any, NamedTuple
 
+from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
 
 from tie_forwarder.publisher.commands import Fenced
@@ -115,6 +117,22 @@ class Transactions:
             _raise(classify(error), error)
         self._check_clock(started)
         return [_place(future.value) for _, future in sent]
+
+    def commit_empty(self, partitions: Iterable[TopicPartition]) -> None:
+        """One transaction without a record over these partitions, which ends what hangs there by the same id.
+
+        Kafka knows no other way to commit what its coordinator has forgotten; an administrator can only abort it.
+        Raises like `publish`.
+        """
+        client = self._producer.client
+        try:
+            client.begin_transaction()
+            for partition in partitions:
+                client._transaction_manager.maybe_add_partition_to_transaction(partition)  # noqa: SLF001 - no public way
+            with self._deadline.within(_COMMIT_SECONDS, "a commit"):
+                client.commit_transaction()
+        except Exception as error:  # noqa: BLE001 - the library's edge: whatever it raises is translated
+            _raise(classify(error), error)
 
     @staticmethod
     def _check_clock(started: float) -> None:

@@ -1,4 +1,4 @@
-"""The flow: one thread that reads both children, and is the only one that changes the spool.
+"""The flow: one thread that reads both children, lets the writer change the spool, and lets the publisher read on.
 
 One thread, so that "has Kafka this event already?" and "put it into the spool" are one step. Each turn reads what is
 there, lets intake decode it, and commits at most once per commit interval; that commit is the accept point.
@@ -18,22 +18,22 @@ from typing import Any
 from tie_forwarder.children.child import Child
 from tie_forwarder.children.frames import Kind, decode_messages
 from tie_forwarder.intake import Intake
+from tie_forwarder.log import Log
 from tie_forwarder.memory import Thrift
-from tie_forwarder.records.record import Record
-from tie_forwarder.spool import Changes, CorruptRow, Incoming, Outcome, Spool
+from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.arrivals import Arrivals
 from tie_forwarder.supervisor.pace import Pace
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
-from tie_forwarder.supervisor.refusals import dead_letter_of
+from tie_forwarder.supervisor.roles import describe
 from tie_forwarder.supervisor.source import Source
 from tie_forwarder.supervisor.window import Window
+from tie_forwarder.supervisor.writer import Writer
 
 _GRANTED_POSITIONS = 6_000
 _GRANTED_SHARE = 4
 _IDLE_SECONDS = 0.5
-_RETRY_SECONDS = 1.0
 _ID_BYTES = 16
 
 
@@ -53,17 +53,24 @@ class Flow:
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._spool = spool
-        self._window = window
-        self._arrivals = Arrivals(intake=intake, window=window, accounts=accounts)
         self._accounts = accounts
         self._receiver = receiver
         self._publisher = publisher
         self._pace = Pace(interval_seconds=commit_interval_seconds, monotonic=monotonic)
+        self._writer = Writer(
+            spool=spool,
+            arrivals=Arrivals(intake=intake, window=window, accounts=accounts),
+            window=window,
+            accounts=accounts,
+            pace=self._pace,
+            monotonic=monotonic,
+        )
         self._monotonic = monotonic
+        self._log = Log()
         self._reports: dict[str, Callable[[dict[str, Any]], None]] = {
             "published": self._on_published,
             "refused": self._on_refused,
-            "corrupt": lambda report: self._corrupt.extend(report["corrupt"]),
+            "corrupt": lambda report: self._writer.set_aside(report["corrupt"]),
             "role": self._on_role,
             "remember": lambda report: self._publisher.on_remember(report["remember"]),
             "barrier": lambda report: self._barriers.append(report["barrier"]),
@@ -76,22 +83,12 @@ class Flow:
         os.set_blocking(self._wake_write, False)
         self._attached: SimpleQueue[Source] = SimpleQueue()
         self._stop = threading.Event()
-        self._incoming: list[Incoming] = []
-        self._published: list[tuple[int, int]] = []
-        self._refused: dict[int, tuple[str, str]] = {}
-        self._newly_dead: list[Record] = []
-        self._corrupt: list[int] = []
-        self._seen: list[bytes] = []
         self._barriers: list[int] = []
-        self._removals_pending = False
-        self._committed_at = 0.0
         self._publishing_child: Child | None = None
         self._granted = 0
         self._thrift = Thrift()
         self.ticked_at = monotonic()
         """When the last turn ended, by the monotonic clock: the thread's progress."""
-        self.disk_error = ""
-        """What the disk said at the last commit; empty when all was written."""
 
     def attach_receiver(self, child: Child) -> Source:
         """From now on this child's messages are read."""
@@ -104,7 +101,12 @@ class Flow:
     @property
     def idle(self) -> bool:
         """Whether everything that was read is on the disk."""
-        return not self._pending
+        return not self._writer.pending
+
+    @property
+    def disk_error(self) -> str:
+        """What the disk said at the last commit; empty when all was written."""
+        return self._writer.disk_error
 
     def stop(self) -> None:
         """Lets the thread end after a last commit."""
@@ -126,9 +128,9 @@ class Flow:
                 self._take_attached()
             else:
                 self._read(key.data)
-        if self._pending and self._monotonic() - self._committed_at >= self._pace.interval_seconds:
+        if self._writer.pending and self._writer.due_in_seconds == 0.0:
             self._commit()
-        elif not self._pending:
+        elif not self._writer.pending:
             self._spool.trim()
             self._thrift.look(2 * self._spool.last_position - self._spool.events)
             self._accounts.on_idle(self._spool.events)
@@ -138,14 +140,8 @@ class Flow:
         self._publisher.on_listened()
         self.ticked_at = self._monotonic()
 
-    @property
-    def _pending(self) -> bool:
-        return bool(self._arrivals or self._incoming or self._published or self._seen or self._refused or self._corrupt)
-
     def _patience(self) -> float:
-        if not self._pending:
-            return _IDLE_SECONDS
-        return max(0.0, self._committed_at + self._pace.interval_seconds - self._monotonic())
+        return self._writer.due_in_seconds if self._writer.pending else _IDLE_SECONDS
 
     def _attach(self, source: Source) -> Source:
         self._attached.put(source)
@@ -192,13 +188,11 @@ class Flow:
         messages = decode_messages(body)
         self._receiver.on_messages()
         self._accounts.on_messages(messages)
-        self._arrivals.hold(messages)
-        if not self._pace.holds:
-            self._incoming += self._arrivals.take()
+        self._writer.receive(messages)
 
     def _on_publisher_frame(self, kind: Kind, body: bytes) -> None:
         if kind is Kind.SEEN:
-            self._on_seen([body[start : start + _ID_BYTES] for start in range(0, len(body), _ID_BYTES)])
+            self._writer.see([body[start : start + _ID_BYTES] for start in range(0, len(body), _ID_BYTES)])
             return
         report: dict[str, Any] = json.loads(body)
         if kind is Kind.STATUS:
@@ -208,20 +202,14 @@ class Flow:
             if name in report:
                 handle(report)
 
-    def _on_seen(self, event_ids: list[bytes]) -> None:
-        """Events stand in the output: first the window remembers them, then they leave the spool."""
-        self._window.remember(event_ids, arrived=False)
-        self._seen += event_ids
-        self._pace.on_seen()
-
     def _on_published(self, report: dict[str, Any]) -> None:
-        self._published += [(first, last) for first, last in report["published"]]
+        self._writer.remove([(first, last) for first, last in report["published"]])
         self._publisher.on_published()
         self._accounts.on_batch_published(report["seconds"])
 
     def _on_refused(self, report: dict[str, Any]) -> None:
         refused = report["refused"]
-        self._refused[refused["position"]] = (refused["code"], refused["detail"])
+        self._writer.refuse(refused["position"], code=refused["code"], detail=refused["detail"])
         self._accounts.on_publish_error("poison", refused["code"])
 
     def _on_error(self, report: dict[str, Any]) -> None:
@@ -230,80 +218,24 @@ class Flow:
         self._accounts.on_publish_error(error["class"], error["code"])
 
     def _on_role(self, report: dict[str, Any]) -> None:
-        self._publisher.on_role(report["role"], report["reason"])
-        if report["role"] != "standby":
+        role, reason = report["role"], report["reason"]
+        if self._publisher.on_role(role, reason):
+            self._log.info("role.changed", role=role, reason=reason, text=describe(role, reason))
+        if role != "standby":
             self._pace.on_turn()
-        if report["role"] == "taking_over" and report["reason"] != "renewed":
-            self._accounts.on_takeover(report["reason"])
+        if role == "taking_over" and reason != "renewed":
+            self._accounts.on_takeover(reason)
 
     def _commit(self) -> None:
-        self._incoming += self._arrivals.take()
-        if not self._incoming and not self._spool.events:
-            self._seen = []  # none of them can be in the spool
-        if self._pending:
-            self._write()
-        else:
-            self._committed_at = self._monotonic()
-            self._accounts.on_idle(self._spool.events)
-
-    def _write(self) -> None:
-        changes = self._changes()
-        started = self._monotonic()
-        outcome = self._spool.apply(changes)
-        self._committed_at = self._monotonic()
-        self.disk_error = outcome.error
-        self._accounts.on_commit(changes, outcome, self._committed_at - started, self._spool.events)
-        if outcome.replaced:
-            self._accounts.on_dead_lettered(self._newly_dead)
-        self._remember(outcome)
-        self._incoming = []
-        self._removals_pending = outcome.removals_pending
-        if outcome.removals_pending:
-            self._committed_at += _RETRY_SECONDS
-            return
-        self._published = []
-        self._seen = []
-        self._refused = {}
-        self._corrupt = []
-
-    def _changes(self) -> Changes:
-        replaced = []
-        self._newly_dead = []
-        set_aside = [(position, "corrupt") for position in self._corrupt]
-        for position, (code, detail) in self._refused.items():
-            try:
-                row = self._spool.fetch(position)
-            except CorruptRow:
-                set_aside.append((position, "corrupt"))
-                continue
-            if row is not None:
-                letter = dead_letter_of(row.record, code=code, detail=detail)
-                if letter is None:
-                    set_aside.append((position, "refused"))
-                else:
-                    replaced.append((position, letter))
-                    if row.record.destination != letter.destination:
-                        self._newly_dead.append(letter)
-        return Changes(
-            incoming=self._incoming,
-            published=self._published,
-            seen=self._seen,
-            replaced=replaced,
-            set_aside=set_aside,
-            keep_through=self._granted,
-        )
-
-    def _remember(self, outcome: Outcome) -> None:
-        for settled in (outcome.published, outcome.seen):
-            self._window.remember((row.event_id for row in settled), arrived=True)
+        self._writer.commit(keep_through=self._granted)
 
     def _answer_barriers(self) -> None:
         """Tells the publisher that everything it reported before is in the spool, once that is so."""
         if not self._barriers:
             return
-        if self._pending:
+        if self._writer.pending:
             self._commit()
-        if self._removals_pending:
+        if self._writer.removals_pending:
             return
         child = self._publishing_child
         if child is None or child.say({"verb": "barrier", "number": self._barriers[-1]}):

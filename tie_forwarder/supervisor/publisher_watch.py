@@ -119,12 +119,14 @@ class PublisherWatch:
         """Kafka has taken records: whatever the trouble was, it is over."""
         self._forget()
 
-    def on_role(self, role: str, reason: str | None) -> None:
-        """The member's role has changed."""
+    def on_role(self, role: str, reason: str | None) -> bool:
+        """The member tells its role; whether that is another one than before."""
         if role == "taking_over" and reason not in (None, "renewed"):
             self.takeovers[str(reason)] += 1
-        if role != self.role.role:
+        changed = role != self.role.role
+        if changed:
             self.role = RoleSince(role, reason or self.role.reason, self._now())
+        return changed
 
     def on_remember(self, resume: dict[str, Any]) -> None:
         """The publisher hands on what its successor must know."""
