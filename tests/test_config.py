@@ -21,6 +21,7 @@ from tie_forwarder.config.kafka import Kafka
 from tie_forwarder.config.options import leaf_options
 from tie_forwarder.config.security import Sasl, Security
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.events.kinds import KINDS
 
 REFERENCE = Path(__file__).parent.parent / "config.yaml"
 
@@ -80,6 +81,19 @@ def test_each_option_of_the_reference_file_has_a_comment_in_its_section() -> Non
 def test_the_member_is_the_host_by_default(tmp_path: Path) -> None:
     assert loaded(tmp_path).group.member == socket.gethostname()
     assert loaded(tmp_path, "group: {member: null}").group.member == socket.gethostname()
+
+
+def test_events_are_detections_by_default_and_each_kind_counts_once(tmp_path: Path) -> None:
+    assert loaded(tmp_path).dxl.events == ("detection",)
+    assert loaded(tmp_path, f"dxl: {{events: [{', '.join(KINDS)}]}}").dxl.events == tuple(KINDS)
+    environ = {"TIE_FORWARDER_DXL__EVENTS": "first_instance, detection, first_instance"}
+    assert loaded(tmp_path, **environ).dxl.events == ("first_instance", "detection")
+
+
+def test_every_kind_of_event_has_a_topic_of_its_own(tmp_path: Path) -> None:
+    topics = loaded(tmp_path).kafka.topics.by_destination()
+    assert list(topics) == [*KINDS, "dead_letter"]
+    assert len(set(topics.values())) == len(topics)
 
 
 def test_an_empty_section_has_its_defaults(tmp_path: Path) -> None:

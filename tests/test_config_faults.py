@@ -53,7 +53,7 @@ def test_a_fault_reads_as_a_sentence(tmp_path: Path) -> None:
         ("kafka: {boostrap_servers: []}", "kafka.boostrap_servers", "no such option", "kafka.bootstrap_servers?"),
         ("log: {zzz: 1}", "log.zzz", "no such option", "known here: level, format"),
         ("http: 5", "http", "must be a section", "below it"),
-        ("dxl: {events: [detection, first_instance]}", "dxl.events", "does not forward first_instance", "only"),
+        ("dxl: {events: [detections]}", "dxl.events[0]", "must be 'detection'", "did you mean detection?"),
         ("dxl: {events: []}", "dxl.events", "at least 1", "at least one"),
         ("dxl: {fabric: no}", "dxl.fabric", "valid string", "in quotes"),
         ("dxl: {fabric: 'a b'}", "dxl.fabric", "safe everywhere", "letters"),

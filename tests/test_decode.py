@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.data.payloads import SAMPLE, SAMPLE_DICT, as_dxltieclient, wire
+from tests.data.payloads import SAMPLE, SAMPLE_DICT, SAMPLES, as_dxltieclient, wire
 from tie_forwarder.cli import invoke
-from tie_forwarder.events.detection import DETECTION
+from tie_forwarder.config.kafka import Topics
+from tie_forwarder.events.kinds import KINDS
 
 _CONFIG = """
 dxl: {fabric: lab}
@@ -71,7 +72,24 @@ def test_a_hyphen_reads_the_standard_input(monkeypatch: pytest.MonkeyPatch, caps
 
 def test_another_topic_is_taken_from_the_option(sample: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert _decoded(capsys, sample, "--topic", "/x")["dead_letter"]["reason"] == "unknown_topic"
-    assert "record" in _decoded(capsys, sample, "--topic", DETECTION.topic)
+    assert "record" in _decoded(capsys, sample, "--topic", KINDS["detection"].topic)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("by", ["--kind", "--topic"])
+def test_each_kind_is_shown_as_its_record(
+    kind: str, by: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "payload").write_bytes(SAMPLES[kind])
+    chosen = kind if by == "--kind" else KINDS[kind].topic
+    record = _decoded(capsys, str(tmp_path / "payload"), by, chosen)["record"]
+    assert record["topic"] == Topics().name_of(kind)
+    assert record["headers"]["ce_type"] == KINDS[kind].ce_type
+    assert record["value"] == json.loads(json.dumps(as_dxltieclient(SAMPLES[kind], kind)))
+
+
+def test_kind_and_topic_together_are_wrong_usage(sample: str) -> None:
+    assert invoke(["decode", sample, "--kind", "detection", "--topic", "/x"]) == 2
 
 
 def test_a_configuration_gives_topics_key_and_fabric(
@@ -128,6 +146,17 @@ def test_the_schema_describes_the_fields_of_the_detection(capsys: pytest.Capture
     assert "default" not in json.dumps(schema)
     assert invoke(["schema", "detection"]) == 0
     assert json.loads(capsys.readouterr().out) == schema
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_there_is_a_schema_for_each_kind_that_its_records_meet(kind: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert invoke(["schema", kind]) == 0
+    schema = json.loads(capsys.readouterr().out)
+    assert schema["$id"] == f"urn:tie-forwarder:{KINDS[kind].ce_type}"
+    assert schema["additionalProperties"] is True
+    assert set(as_dxltieclient(SAMPLES[kind], kind)) <= set(schema["properties"])
+    assert list(schema["properties"]) == sorted(schema["properties"])
+    assert schema.get("required", []) == ([] if kind == "certificate_reputation_change" else ["hashes"])
 
 
 def test_a_wrong_kind_is_wrong_usage_and_lists_the_kinds(capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,32 +15,40 @@ from rich.console import Console
 
 from tie_forwarder.config import load
 from tie_forwarder.demo.configuration import DEAD_LETTERS, DETECTIONS, configuration_text
-from tie_forwarder.demo.detections import detections
+from tie_forwarder.demo.events import events
 from tie_forwarder.demo.interruption import Interruption
 from tie_forwarder.demo.pacing import Pace
 from tie_forwarder.demo.view import DemoView
 from tie_forwarder.events.decoding import decode
-from tie_forwarder.events.detection import DETECTION
+from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.events.reasons import InvalidEventError
 from tie_forwarder.kafka_queries import OutputRecord
 
 NOW = 1_700_000_000.0
 
 
-def first(count: int, *, seed: int = 1, invalid_percent: float = 0.0) -> list[bytes]:
-    return list(islice(detections(seed=seed, invalid_percent=invalid_percent, now=lambda: NOW), count))
+def first(count: int, kind: str = "detection", *, seed: int = 1, invalid_percent: float = 0.0) -> list[bytes]:
+    made = islice(events([kind], seed=seed, invalid_percent=invalid_percent, now=lambda: NOW), count)
+    return [event.payload for event in made]
 
 
-def is_valid(payload: bytes) -> bool:
+def is_valid(payload: bytes, kind: str = "detection") -> bool:
     try:
-        decode(DETECTION, payload)
+        decode(KINDS[kind], payload)
     except InvalidEventError:
         return False
     return True
 
 
-def test_every_synthetic_detection_is_valid() -> None:
-    assert all(is_valid(payload) for payload in first(500))
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_synthetic_event_is_valid_and_known_in_all_its_fields(kind: str) -> None:
+    assert all(decode(KINDS[kind], payload).unknown_fields == 0 for payload in first(500, kind))
+
+
+def test_kinds_come_in_turn() -> None:
+    made = list(islice(events(list(KINDS), seed=1, now=lambda: NOW), 9))
+    assert [event.kind for event in made] == [*KINDS, *KINDS, "detection"]
+    assert all(is_valid(event.payload, event.kind) for event in made)
 
 
 def test_the_same_seed_gives_the_same_detections() -> None:
@@ -50,19 +58,29 @@ def test_the_same_seed_gives_the_same_detections() -> None:
 
 def test_detections_vary_as_real_ones_do() -> None:
     payloads = first(500)
-    events = [json.loads(payload.rstrip(b"\0")) for payload in payloads]
-    assert len({event["agentGuid"] for event in events}) > 5
-    assert len({event["name"] for event in events}) > 10
+    detections = [json.loads(payload.rstrip(b"\0")) for payload in payloads]
+    assert len({event["agentGuid"] for event in detections}) > 5
+    assert len({event["name"] for event in detections}) > 10
     assert any(payload.endswith(b"\0") for payload in payloads)
     assert not all(payload.endswith(b"\0") for payload in payloads)
-    assert {len(event["hashes"]) for event in events} == {2, 3}
-    fresh = sum(NOW - event["detectionTime"] < 5 for event in events)
+    assert {len(event["hashes"]) for event in detections} == {2, 3}
+    fresh = sum(NOW - event["detectionTime"] < 5 for event in detections)
     assert 400 < fresh < 500
 
 
+def test_a_reputation_change_changes_one_reputation() -> None:
+    for kind in ("file_reputation_change", "certificate_reputation_change"):
+        for payload in first(50, kind):
+            fields = decode(KINDS[kind], payload).fields
+            old, new = fields["oldReputations"], fields["newReputations"]
+            assert list(old) == list(new)
+            assert sum(old[provider]["trustLevel"] != new[provider]["trustLevel"] for provider in old) == 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("percent", [0, 1, 5, 50, 100])
-def test_exactly_the_wanted_share_is_broken(percent: int) -> None:
-    broken = [payload for payload in first(400, invalid_percent=percent) if not is_valid(payload)]
+def test_exactly_the_wanted_share_is_broken(kind: str, percent: int) -> None:
+    broken = [payload for payload in first(400, kind, invalid_percent=percent) if not is_valid(payload, kind)]
     assert len(broken) == 400 * percent // 100
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 
+from tests.data.changes import hostile_cases
 from tests.data.payloads import (
     SAMPLE,
     SAMPLE_DICT,
@@ -143,4 +144,5 @@ def test_reason_codes_are_the_names_in_lower_case_and_each_has_one_sentence() ->
 def test_every_reason_of_decoding_occurs_among_the_hostile_payloads() -> None:
     later = {Reason.UNKNOWN_TOPIC, Reason.INTERNAL_ERROR, Reason.CORRUPT}
     later |= {reason for reason in Reason if reason.value.startswith("refused")}
-    assert {Reason(reason) for _, reason in _HOSTILE.values()} == set(Reason) - later
+    found = {reason for _, reason in (*_HOSTILE.values(), *hostile_cases().values())}
+    assert {Reason(reason) for reason in found} == set(Reason) - later

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dxlclient.message as dxl
+import dxltieclient
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,14 @@ from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.load import EventEncoder
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
-from tie_forwarder.receiver.callback import RawDetectionCallback, raw_message
+from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.receiver.callback import (
+    RawDetectionCallback,
+    RawFirstInstanceCallback,
+    RawReputationChangeCallback,
+    add_callbacks,
+    raw_message,
+)
 from tie_forwarder.receiver.canary import Canary
 from tie_forwarder.receiver.queue import MessageQueue
 from tie_forwarder.receiver.unpacker import install_compiled_unpacker
@@ -114,6 +122,45 @@ class TestQueue:
         taker.join()
         assert len(taken) == queue.received - queue.dropped
         assert taken == sorted(set(taken))
+
+
+class Subscriptions:
+    """Stands where a DXL client stands, and takes the subscriptions."""
+
+    def __init__(self) -> None:
+        self.by_topic: dict[str, Any] = {}
+
+    def add_event_callback(self, topic: str, callback: Any) -> None:
+        self.by_topic[topic] = callback
+
+
+class TestCallbacks:
+    @pytest.mark.parametrize(
+        ("kind", "ours", "theirs"),
+        [
+            ("detection", RawDetectionCallback, dxltieclient.DetectionCallback),
+            ("first_instance", RawFirstInstanceCallback, dxltieclient.FirstInstanceCallback),
+            ("file_reputation_change", RawReputationChangeCallback, dxltieclient.ReputationChangeCallback),
+            ("certificate_reputation_change", RawReputationChangeCallback, dxltieclient.ReputationChangeCallback),
+        ],
+    )
+    def test_each_kind_has_the_callback_of_dxltieclient_on_its_topic(self, kind: str, ours: Any, theirs: Any) -> None:
+        client, taken = Subscriptions(), list[Any]()
+        add_callbacks(client, [kind], taken.append)
+        topic = TOPICS[kind]
+        assert list(client.by_topic) == [topic]
+        callback: Any = client.by_topic[topic]
+        assert type(callback) is ours
+        assert issubclass(ours, theirs)
+        event = dxl.Event(topic)
+        event.payload = b"\xff is no JSON"
+        callback.on_event(event)
+        assert (taken[0].topic, taken[0].payload) == (topic, b"\xff is no JSON")
+
+    def test_several_kinds_are_subscribed_side_by_side(self) -> None:
+        client = Subscriptions()
+        add_callbacks(client, list(TOPICS), lambda message: None)
+        assert list(client.by_topic) == list(TOPICS.values())
 
 
 class TestRawMessage:

@@ -1,4 +1,4 @@
-"""The record of a detection: its value, its key and its CloudEvents headers."""
+"""The record of an event: its value, its key and its CloudEvents headers."""
 
 from __future__ import annotations
 
@@ -9,9 +9,20 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.data.payloads import EVENT_ID, SAMPLE, SAMPLE_DICT, message, valid_payloads, wire, with_hash
+from tests.data.changes import SHA1, Case, with_fields
+from tests.data.payloads import (
+    EVENT_ID,
+    SAMPLE,
+    SAMPLE_DICT,
+    SAMPLES,
+    as_dxltieclient,
+    message,
+    valid_payloads,
+    wire,
+    with_hash,
+)
 from tie_forwarder.events.decoding import decode
-from tie_forwarder.events.detection import DETECTION
+from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.records.event import KeyBy, render_event
 from tie_forwarder.records.record import Record
 
@@ -22,12 +33,13 @@ _BROKER = "{302fcba6-0d4f-4ca9-8532-704c9bbb8144}"
 def _render(
     payload: bytes = SAMPLE,
     *,
+    kind: str = "detection",
     key_by: KeyBy = "agent_guid",
     fabric: str = "main",
     event_id: str = EVENT_ID,
     **others: Any,
 ) -> Record:
-    event = decode(DETECTION, payload)
+    event = decode(KINDS[kind], payload)
     return render_event(event, message(payload, **others), event_id=event_id, fabric=fabric, key_by=key_by)
 
 
@@ -61,7 +73,7 @@ def test_the_value_is_utf8_without_escapes() -> None:
 @settings(deadline=None, max_examples=100)
 @given(valid_payloads())
 def test_the_value_holds_exactly_the_decoded_dict(payload: bytes) -> None:
-    fields = decode(DETECTION, payload).fields
+    fields = decode(KINDS["detection"], payload).fields
     value = json.loads(_render(payload).value)
     assert value == fields
     assert json.dumps(value, sort_keys=True) == json.dumps(fields, sort_keys=True)
@@ -150,6 +162,79 @@ def test_an_agent_of_any_shape_makes_a_key_and_a_missing_one_makes_none(agent: A
 
 def test_without_a_sha256_there_is_no_key_of_it() -> None:
     assert _render(wire(hashes=json.loads(SAMPLE)["hashes"][1:]), key_by="sha256").key is None
+
+
+# The other kinds
+
+
+@pytest.mark.parametrize(
+    ("kind", "ce_type", "time", "subject"),
+    [
+        ("detection", "com.mcafee.tie.file.detection.v1", b"2016-12-09T16:43:16Z", "sha256"),
+        ("first_instance", "com.mcafee.tie.file.first-instance.v1", None, "sha256"),
+        ("file_reputation_change", "com.mcafee.tie.file.reputation-change.v1", b"2016-12-08T17:53:01Z", "sha256"),
+        (
+            "certificate_reputation_change",
+            "com.mcafee.tie.certificate.reputation-change.v1",
+            b"2016-12-08T17:53:20Z",
+            "sha1",
+        ),
+    ],
+)
+def test_each_kind_has_its_type_its_time_and_the_strongest_hash_as_subject(
+    kind: str, ce_type: str, time: bytes | None, subject: str
+) -> None:
+    record = _render(SAMPLES[kind], kind=kind)
+    headers = dict(record.headers)
+    assert record.destination == kind
+    assert headers["ce_type"] == ce_type.encode()
+    assert headers["ce_dxltopic"] == KINDS[kind].topic.encode()
+    assert headers.get("ce_time") == time
+    assert headers["ce_subject"].decode() == as_dxltieclient(SAMPLES[kind], kind)["hashes"][subject]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_value_of_each_kind_is_what_dxltieclient_delivers_with_known_fields_in_order(kind: str) -> None:
+    value = json.loads(_render(SAMPLES[kind], kind=kind).value)
+    assert json.dumps(value, sort_keys=True) == json.dumps(as_dxltieclient(SAMPLES[kind], kind), sort_keys=True)
+    assert list(value) == sorted(value)
+
+
+def _key_of(case: Case, key_by: KeyBy = "agent_guid") -> bytes | None:
+    return _render(case.payload, kind=case.kind, key_by=key_by).key
+
+
+def test_without_an_endpoint_the_key_is_the_file_or_the_key_of_the_certificate() -> None:
+    file, certificate = "file_reputation_change", "certificate_reputation_change"
+    sha256 = as_dxltieclient(SAMPLES[file], file)["hashes"]["sha256"].encode()
+    sha1 = as_dxltieclient(SAMPLES[certificate], certificate)["hashes"]["sha1"].encode()
+    public_key = as_dxltieclient(SAMPLES[certificate], certificate)["publicKeySha1"].encode()
+    assert _key_of(with_fields("first_instance")) == b"68125cd6-a5d8-11e6-348e-000c29663178"
+    assert _key_of(with_fields(file)) == sha256
+    assert _key_of(with_fields(file, agentGuid="x", publicKeySha1=SHA1)) == sha256
+    assert _key_of(with_fields(certificate)) == public_key
+    assert _key_of(with_fields(certificate, hashes=[])) == public_key
+    assert _key_of(with_fields(certificate, publicKeySha1=...)) == sha1
+    assert _key_of(with_fields(file, hashes=[{"type": "sha512", "value": "AAEC"}])) is None
+
+
+def test_the_other_keys_are_the_same_for_all_kinds() -> None:
+    assert _key_of(with_fields("certificate_reputation_change"), "sha256") is None
+    assert _key_of(with_fields("certificate_reputation_change", hashes=...), "sha256") is None
+    for kind in KINDS:
+        assert _key_of(with_fields(kind), "event_id") == EVENT_ID.encode()
+        assert _key_of(with_fields(kind), "none") is None
+
+
+def test_a_certificate_without_hashes_has_that_of_its_key_as_subject() -> None:
+    case = with_fields("certificate_reputation_change", hashes=...)
+    public_key = as_dxltieclient(case.payload, case.kind)["publicKeySha1"]
+    assert dict(_render(case.payload, kind=case.kind).headers)["ce_subject"] == public_key.encode()
+
+
+def test_a_field_of_another_kind_is_no_subject() -> None:
+    headers = dict(_render(wire(hashes=[{"type": "sha512", "value": "AAEC"}], publicKeySha1=5)).headers)
+    assert "ce_subject" not in headers
 
 
 @settings(deadline=None)

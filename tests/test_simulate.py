@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from tie_forwarder.demo.certificates import Authority
 from tie_forwarder.demo.dxlclient_config import write_dxlclient_config
 from tie_forwarder.demo.servers import DemoServers
 from tie_forwarder.events.decoding import decode
-from tie_forwarder.events.detection import DETECTION
+from tie_forwarder.events.kinds import BY_TOPIC, KINDS
 from tie_forwarder.events.message import Message
 from tie_forwarder.events.reasons import InvalidEventError
 from tie_forwarder.receiver.short_lived import connected_client
@@ -38,7 +39,7 @@ def received(servers: DemoServers) -> Iterator[list[Message]]:
     """What a subscriber of the fabric gets."""
     messages: list[Message] = []
     with connected_client(servers.daemon_dxl_config) as client:
-        client.receive_detections(messages.append)
+        client.receive(list(KINDS), messages.append)
         yield messages
 
 
@@ -56,7 +57,7 @@ def test_it_publishes_valid_detections_and_says_how_many(
     command: list[str], received: list[Message], capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert invoke([*command, "--rate", "100", "--count", "50", "--seed", "1"]) == 0
-    events = [decode(DETECTION, payload) for payload in payloads(received, 50)]
+    events = [decode(KINDS["detection"], payload) for payload in payloads(received, 50)]
     assert len(events) == 50
     out, err = capfd.readouterr()
     assert err == ""
@@ -70,10 +71,18 @@ def test_broken_payloads_can_be_mixed_in(command: list[str], received: list[Mess
     refused = 0
     for payload in payloads(received, 40):
         try:
-            decode(DETECTION, payload)
+            decode(KINDS["detection"], payload)
         except InvalidEventError:
             refused += 1
     assert refused == 10
+
+
+def test_the_kinds_that_were_asked_for_come_in_turn(command: list[str], received: list[Message]) -> None:
+    asked = ["--kind", "certificate_reputation_change", "--kind", "first_instance"]
+    assert invoke([*command, "--rate", "200", "--count", "21", *asked]) == 0
+    payloads(received, 21)
+    counts = Counter(decode(BY_TOPIC[message.topic], message.payload).kind.name for message in received)
+    assert counts == {"certificate_reputation_change": 11, "first_instance": 10}
 
 
 def test_files_are_published_as_they_are_each_once(command: list[str], received: list[Message], tmp_path: Path) -> None:
@@ -85,6 +94,15 @@ def test_files_are_published_as_they_are_each_once(command: list[str], received:
     files = ["--file", str(folder), "--file", str(tmp_path / "single.json")]
     assert invoke([*command, "--rate", "100", *files]) == 0
     assert payloads(received, 3) == [b"\xff first", b"second\0", b""]
+
+
+def test_files_are_published_on_the_topic_of_their_kind(
+    command: list[str], received: list[Message], tmp_path: Path
+) -> None:
+    (tmp_path / "one").write_bytes(b"1")
+    assert invoke([*command, "--file", str(tmp_path), "--kind", "file_reputation_change"]) == 0
+    payloads(received, 1)
+    assert received[0].topic == KINDS["file_reputation_change"].topic
 
 
 def test_files_are_repeated_up_to_the_count(command: list[str], received: list[Message], tmp_path: Path) -> None:
@@ -136,5 +154,6 @@ def test_an_empty_folder_is_refused(command: list[str], tmp_path: Path, capfd: p
     assert "holds no files" in capfd.readouterr().err
 
 
-def test_broken_payloads_do_not_go_with_files(command: list[str], tmp_path: Path) -> None:
+def test_broken_payloads_and_several_kinds_do_not_go_with_files(command: list[str], tmp_path: Path) -> None:
     assert invoke([*command, "--file", str(tmp_path), "--invalid", "5"]) == 2
+    assert invoke([*command, "--file", str(tmp_path), "--kind", "detection", "--kind", "first_instance"]) == 2

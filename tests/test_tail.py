@@ -16,20 +16,21 @@ from typing import Any
 
 import pytest
 from dxlbootstrap.util import MessageUtils
-from dxltieclient.callbacks import DetectionCallback
+from dxltieclient.callbacks import DetectionCallback, FirstInstanceCallback, ReputationChangeCallback
 from kafka import KafkaProducer
 
+from tests.data.payloads import SAMPLES
 from tests.harness.waiting import wait_until
 from tie_forwarder.cli import invoke
 from tie_forwarder.cli.tail import fabric_text, kafka_text
 from tie_forwarder.demo.configuration import DEAD_LETTERS, DETECTIONS
 from tie_forwarder.demo.servers import DemoServers
-from tie_forwarder.events.detection import DETECTION
 from tie_forwarder.events.message import Message
+from tie_forwarder.events.topics import TOPICS
 from tie_forwarder.kafka_queries import OutputRecord
 from tie_forwarder.receiver.short_lived import connected_client
 
-SAMPLE = (Path(__file__).parent / "data" / "detection.json").read_bytes()
+SAMPLE = SAMPLES["detection"]
 CONTROLS = "\x1b\x07\x7f\x9b"
 
 
@@ -59,14 +60,15 @@ def produced(address: str) -> Iterator[Any]:
 
 
 @contextmanager
-def published(servers: DemoServers, payload: bytes) -> Iterator[None]:
-    """The payload again and again, since a subscriber gets only what comes after it."""
+def published(servers: DemoServers, *payloads: tuple[str, bytes]) -> Iterator[None]:
+    """Payloads by their kind, again and again, since a subscriber gets only what comes after it."""
     stop = threading.Event()
 
     def publish() -> None:
         with connected_client(servers.simulation_dxl_config) as client:
             while not stop.wait(0.05):
-                client.publish(DETECTION.topic, payload)
+                for kind, payload in payloads:
+                    client.publish(TOPICS[kind], payload)
 
     thread = threading.Thread(target=publish)
     thread.start()
@@ -77,25 +79,43 @@ def published(servers: DemoServers, payload: bytes) -> Iterator[None]:
         thread.join()
 
 
-def as_the_sample_prints(payload: bytes) -> str:
+def as_the_sample_prints(payload: bytes, kind: str = "detection") -> str:
+    """What the samples of dxltieclient print."""
     printed = []
 
-    class Sample(DetectionCallback):  # type: ignore[misc]
-        def on_detection(self, detection_dict: dict[str, Any], original_event: Any) -> None:
-            printed.append("Detection on topic: " + original_event.destination_topic)
-            printed.append(MessageUtils.dict_to_json(detection_dict, True))
+    def show(title: str, fields: dict[str, Any], original_event: Any) -> None:
+        printed.append(f"{title} on topic: {original_event.destination_topic}")
+        printed.append(MessageUtils.dict_to_json(fields, True))
 
-    Sample().on_event(SimpleNamespace(payload=payload, destination_topic=DETECTION.topic))
+    class Detections(DetectionCallback):  # type: ignore[misc]
+        def on_detection(self, detection_dict: dict[str, Any], original_event: Any) -> None:
+            show("Detection", detection_dict, original_event)
+
+    class FirstInstances(FirstInstanceCallback):  # type: ignore[misc]
+        def on_first_instance(self, first_instance_dict: dict[str, Any], original_event: Any) -> None:
+            show("First instance", first_instance_dict, original_event)
+
+    class Changes(ReputationChangeCallback):  # type: ignore[misc]
+        def on_reputation_change(self, rep_change_dict: dict[str, Any], original_event: Any) -> None:
+            show("Reputation change", rep_change_dict, original_event)
+
+    samples: dict[str, Any] = {"detection": Detections, "first_instance": FirstInstances}
+    samples.get(kind, Changes)().on_event(SimpleNamespace(payload=payload, destination_topic=TOPICS[kind]))
     return "\n".join(printed)
 
 
-def message(payload: bytes) -> Message:
-    return Message("{id}", DETECTION.topic, "", "", payload, 0)
+def message(payload: bytes, kind: str = "detection") -> Message:
+    return Message("{id}", TOPICS[kind], "", "", payload, 0)
 
 
 def test_a_detection_is_printed_as_the_sample_prints_it() -> None:
     payload = SAMPLE.replace(b"FOCUS", "Rechnung Ü \U0001f9a0".encode()) + b"\0"
     assert fabric_text(message(payload)) == as_the_sample_prints(payload)
+
+
+@pytest.mark.parametrize("kind", TOPICS)
+def test_every_kind_is_printed_as_its_sample_prints_it(kind: str) -> None:
+    assert fabric_text(message(SAMPLES[kind], kind)) == as_the_sample_prints(SAMPLES[kind], kind)
 
 
 def test_control_characters_never_reach_the_terminal_raw() -> None:
@@ -108,17 +128,37 @@ def test_control_characters_never_reach_the_terminal_raw() -> None:
 
 def test_what_is_no_detection_is_printed_with_the_reason() -> None:
     lines = fabric_text(message(b"[1]")).splitlines()
-    assert lines[0] == f"Detection on topic: {DETECTION.topic}"
+    assert lines[0] == f"Detection on topic: {TOPICS['detection']}"
     assert lines[1].startswith("no valid detection: not_an_object")
     assert lines[2] == "[1]"
+    other = fabric_text(message(b"{}", "file_reputation_change")).splitlines()
+    assert other[1].startswith("no valid reputation change: no_hashes")
 
 
 def test_the_fabric_is_followed_up_to_the_count(servers: DemoServers, capfd: pytest.CaptureFixture[str]) -> None:
-    with published(servers, SAMPLE):
+    with published(servers, ("detection", SAMPLE), ("first_instance", SAMPLES["first_instance"])):
         assert invoke(["tail", "--dxl-config", str(servers.daemon_dxl_config), "--count", "2"]) == 0
     out, err = capfd.readouterr()
     assert out == f"{as_the_sample_prints(SAMPLE)}\n" * 2
     assert err == ""
+
+
+def test_the_fabric_is_followed_for_the_kinds_of_the_configuration(
+    servers: DemoServers, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "config.yaml"
+    events = "[first_instance, certificate_reputation_change]"
+    config.write_text(f"dxl: {{config_file: {servers.daemon_dxl_config}, events: {events}}}")
+    with published(servers, *SAMPLES.items()):
+        assert invoke(["tail", "--config", str(config), "--count", "6"]) == 0
+        several = capfd.readouterr().out
+        assert invoke(["tail", "--config", str(config), "--kind", "file_reputation_change", "--count", "2"]) == 0
+    printed = {kind: f"{as_the_sample_prints(payload, kind)}\n" for kind, payload in SAMPLES.items()}
+    counts = {kind: several.count(text) for kind, text in printed.items()}
+    assert sum(counts.values()) == 6
+    assert counts["first_instance"] >= 2
+    assert counts["certificate_reputation_change"] >= 2
+    assert capfd.readouterr().out == printed["file_reputation_change"] * 2
 
 
 def tail_kafka(servers: DemoServers, *arguments: str) -> list[str]:
@@ -164,6 +204,15 @@ def test_a_signal_ends_it_with_exit_code_0(servers: DemoServers, tmp_path: Path,
     assert output.read_text().endswith("}\n")
 
 
-@pytest.mark.parametrize("wrong", [["--from-beginning"], ["--bootstrap", "a:1"], ["--kafka", "--dxl-config", "x"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--from-beginning"],
+        ["--bootstrap", "a:1"],
+        ["--kafka", "--dxl-config", "x"],
+        ["--kafka", "--kind", "detection", "--topic", "x"],
+        ["--kind", "detections"],
+    ],
+)
 def test_options_of_the_other_side_are_refused(wrong: list[str]) -> None:
     assert invoke(["tail", *wrong]) == 2

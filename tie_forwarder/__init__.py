@@ -1,4 +1,4 @@
-"""Forwards McAfee/Trellix TIE detections from an OpenDXL fabric to an Apache Kafka topic.
+"""Forwards McAfee/Trellix TIE events, detections above all, from an OpenDXL fabric to Apache Kafka topics.
 
 The flow: the *receiver* (a process of its own, the only user of dxlclient) takes every message raw and hands it over a
 pipe; *intake* decodes and validates it into a record, or into a dead letter that keeps its bytes; the *spool*, an

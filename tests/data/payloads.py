@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from dxlclient.message import Event as DxlEvent
-from dxltieclient import DetectionCallback
+from dxltieclient import DetectionCallback, FirstInstanceCallback, ReputationChangeCallback
 from hypothesis import strategies as st
 
 from tie_forwarder.events.detection import DETECTION
+from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.events.message import Message
 
-SAMPLE = Path(__file__).with_name("detection.json").read_bytes()
+SAMPLES = {kind: Path(__file__).with_name(f"{kind}.json").read_bytes() for kind in KINDS}
+"""One payload of each kind of event, in the form of the wire."""
+
+SAMPLE = SAMPLES["detection"]
 
 SAMPLE_DICT: dict[str, Any] = {
     "agentGuid": "{68125cd6-a5d8-11e6-348e-000c29663178}",
@@ -60,20 +64,44 @@ def with_hash(**entry: Any) -> bytes:
     return wire(hashes=[*json.loads(SAMPLE)["hashes"], entry])
 
 
-class _Capture(DetectionCallback):  # type: ignore[misc]  # dxltieclient carries no types
+class _Capture:
+    """Takes what a callback of dxltieclient hands to its user, whatever the callback's method is called."""
+
     def __init__(self) -> None:
         super().__init__()
         self.captured: Any = None
 
-    def on_detection(self, detection_dict: Any, original_event: Any) -> None:
-        self.captured = detection_dict
+    def _capture(self, fields: Any, original_event: Any) -> None:
+        self.captured = fields
+
+    on_detection = on_first_instance = on_reputation_change = _capture
 
 
-def as_dxltieclient(payload: bytes) -> Any:
-    """What the real callback hands to its user; raises whatever that raises."""
-    event = DxlEvent(DETECTION.topic)
+class _CaptureDetection(_Capture, DetectionCallback):  # type: ignore[misc]  # dxltieclient carries no types
+    pass
+
+
+class _CaptureFirstInstance(_Capture, FirstInstanceCallback):  # type: ignore[misc]  # dxltieclient carries no types
+    pass
+
+
+class _CaptureReputationChange(_Capture, ReputationChangeCallback):  # type: ignore[misc]  # dxltieclient carries no types
+    pass
+
+
+_CALLBACKS: dict[str, Any] = {
+    "detection": _CaptureDetection,
+    "first_instance": _CaptureFirstInstance,
+    "file_reputation_change": _CaptureReputationChange,
+    "certificate_reputation_change": _CaptureReputationChange,
+}
+
+
+def as_dxltieclient(payload: bytes, kind: str = "detection") -> Any:
+    """What the real callback for the kind hands to its user; raises whatever that raises."""
+    event = DxlEvent(KINDS[kind].topic)
     event.payload = payload
-    callback = _Capture()
+    callback = _CALLBACKS[kind]()
     callback.on_event(event)
     return callback.captured
 

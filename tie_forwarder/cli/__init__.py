@@ -62,7 +62,7 @@ def config_options(command: _Command) -> _Command:
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show versions."
 )
 def command_line() -> None:
-    """Forwards TIE detections from an OpenDXL fabric to Apache Kafka."""
+    """Forwards TIE events from an OpenDXL fabric to Apache Kafka."""
 
 
 def invoke(arguments: Sequence[str]) -> int:

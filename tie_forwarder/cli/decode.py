@@ -15,9 +15,9 @@ from tie_forwarder.config import load
 from tie_forwarder.config.dxl import Dxl
 from tie_forwarder.config.kafka import Kafka
 from tie_forwarder.errors import ForwarderError
-from tie_forwarder.events.detection import DETECTION
 from tie_forwarder.events.message import Message
 from tie_forwarder.events.reasons import Reason
+from tie_forwarder.events.topics import TOPICS
 from tie_forwarder.intake import Accepted, Intake
 
 _MAX_READ = 16 * 1024 * 1024
@@ -25,26 +25,29 @@ _MAX_READ = 16 * 1024 * 1024
 
 @click.command
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
-@click.option("--topic", default=DETECTION.topic, show_default=True, help="The DXL topic that carried the payload.")
+@click.option("--kind", type=click.Choice(list(TOPICS)), help="The kind of event.  [default: detection]")
+@click.option("--topic", help="The DXL topic that carried the payload, instead of --kind.")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
     help="Configuration file, for its topics, key and fabric.  [default: the built-in defaults]",
 )
-def decode(file: Path, topic: str, config: Path | None) -> None:
+def decode(file: Path, kind: str | None, topic: str | None, config: Path | None) -> None:
     """Show what would become of a payload.
 
     FILE holds the payload of one DXL message as it was on the wire; - is the standard input. Prints the Kafka record,
     or the dead letter with its reason, as one JSON object; both end with 0. The message is taken to have arrived now
-    and without an id, so the event id is made from topic and payload.
+    and without an id, so the event id is made from topic and payload; every kind counts as forwarded.
     """
+    if kind and topic:
+        raise click.UsageError("--kind and --topic say the same; give one of them")
     payload = _read(file)
     dxl, kafka = Dxl(), Kafka()
     if config is not None:
         loaded = load(config)
         dxl, kafka = loaded.dxl, loaded.kafka
-    intake = Intake(fabric=dxl.fabric, key_by=kafka.key, kinds=dxl.events)
-    message = Message("", topic, "", "", payload, time.time_ns() // 1_000_000)
+    intake = Intake(fabric=dxl.fabric, key_by=kafka.key, kinds=tuple(TOPICS))
+    message = Message("", topic or TOPICS[kind or "detection"], "", "", payload, time.time_ns() // 1_000_000)
     accepted = intake.accept(message)
     click.echo(_as_json(_shown(accepted, kafka.topics.name_of(accepted.record.destination))).encode())
 

@@ -20,7 +20,7 @@ from tie_forwarder.supervisor.supervisor import Supervisor
 @click.command
 @config_options
 def run(config: Path | None, overrides: Mapping[str, str]) -> int:
-    """Forward detections until told to stop.
+    """Forward events until told to stop.
 
     SIGTERM and SIGINT drain the spool for at most shutdown.drain_seconds, a second one stops at once; SIGHUP reads the
     configuration, certificates and secrets again. Nothing that the spool has accepted is lost either way.

@@ -6,16 +6,16 @@ import json
 
 import click
 
-from tie_forwarder.events.detection import DETECTION
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.events.schema import json_schema
 
 
 @click.command
-@click.argument("kind", type=click.Choice(list(KINDS)), default=DETECTION.name, metavar="[KIND]")
+@click.argument("kind", type=click.Choice(list(KINDS)), default="detection", metavar="[KIND]")
 def schema(kind: str) -> None:
     """Print the JSON Schema of an event.
 
-    It is the schema (draft 2020-12) of the value of the records of KIND, by default detection.
+    It is the schema (draft 2020-12) of the value of the records of KIND: detection (the default), first_instance,
+    file_reputation_change or certificate_reputation_change.
     """
     click.echo(json.dumps(json_schema(KINDS[kind]), indent=2))

@@ -1,9 +1,9 @@
-"""`tie-forwarder simulate`: publishes detections to a fabric, synthetic or from files, at a steady rate."""
+"""`tie-forwarder simulate`: publishes events to a fabric, synthetic or from files, at a steady rate."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import cycle, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,8 +12,10 @@ import click
 
 from tie_forwarder.cli import config_options
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.events.topics import TOPICS
 
 if TYPE_CHECKING:
+    from tie_forwarder.demo.events import Synthetic
     from tie_forwarder.demo.interruption import Interruption
     from tie_forwarder.receiver.short_lived import FabricConnection
 
@@ -25,6 +27,13 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="The dxlclient.config of the fabric, instead of the configured one.",
+)
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(list(TOPICS)),
+    multiple=True,
+    help="The kind of event. May be repeated: they come in turn.  [default: detection]",
 )
 @click.option(
     "--rate", type=click.FloatRange(min=0, min_open=True), default=5, show_default=True, help="Payloads a second."
@@ -50,28 +59,32 @@ def simulate(
     config: Path | None,
     overrides: Mapping[str, str],
     dxl_config: Path | None,
+    kinds: Sequence[str],
     rate: float,
     count: int | None,
     files: Sequence[Path],
     invalid: float,
     seed: int | None,
 ) -> None:
-    """Publish detections to a fabric.
+    """Publish events to a fabric.
 
-    They are synthetic, or the payloads of files.
+    They are synthetic, or the payloads of files; --kind says on which topic files are published.
 
-    The client needs the right to publish TIE detections, which on a real fabric only TIE servers should have.
+    The client needs the right to publish TIE events, which on a real fabric only TIE servers should have.
     """
     if files and (invalid or seed is not None):
-        raise click.UsageError("--invalid and --seed are for synthetic detections, not for --file")
+        raise click.UsageError("--invalid and --seed are for synthetic events, not for --file")
+    if files and len(kinds) > 1:
+        raise click.UsageError("--file goes with one --kind, which says on which topic the payloads are published")
     from tie_forwarder.config import load
-    from tie_forwarder.demo.detections import detections
+    from tie_forwarder.demo.events import events
     from tie_forwarder.demo.interruption import Interruption
     from tie_forwarder.receiver.short_lived import connected_client
 
-    payloads: Iterable[bytes] = detections(seed=seed, invalid_percent=invalid)
+    chosen = kinds or ("detection",)
+    payloads: Iterable[Synthetic] = events(chosen, seed=seed, invalid_percent=invalid)
     if files:
-        recorded = _recorded(files)
+        recorded = _recorded(files, chosen[0])
         payloads = recorded if count is None else cycle(recorded)
     where = dxl_config or load(config, overrides=overrides).dxl.config_file
     with Interruption() as interruption, connected_client(where) as fabric:
@@ -79,7 +92,9 @@ def simulate(
     click.echo(f"published {published} payloads in {seconds:.1f} s ({published / max(seconds, 1e-3):.1f}/s)")
 
 
-def _recorded(paths: Sequence[Path]) -> list[bytes]:
+def _recorded(paths: Sequence[Path], kind: str) -> list[Synthetic]:
+    from tie_forwarder.demo.events import Synthetic
+
     files: list[Path] = []
     for path in paths:
         found = sorted(inner for inner in path.iterdir() if inner.is_file()) if path.is_dir() else [path]
@@ -87,32 +102,31 @@ def _recorded(paths: Sequence[Path]) -> list[bytes]:
             raise ForwarderError(f"--file {path}: the folder holds no files", remedy="give one that does")
         files += found
     try:
-        return [file.read_bytes() for file in files]
+        return [Synthetic(kind, file.read_bytes()) for file in files]
     except OSError as error:
         remedy = "make it readable for this user"
         raise ForwarderError(f"--file {error.filename}: {error.strerror}", remedy=remedy) from error
 
 
 def _publish(
-    payloads: Iterator[bytes], fabric: FabricConnection, interruption: Interruption, rate: float
+    payloads: Iterable[Synthetic], fabric: FabricConnection, interruption: Interruption, rate: float
 ) -> tuple[int, float]:
     """Publishes until the payloads end or the user interrupts; how many, and in how many seconds."""
     from rich.console import Console
 
     from tie_forwarder.demo.pacing import Pace
-    from tie_forwarder.events.detection import DETECTION
 
     console = Console(stderr=True, highlight=False)
     published = 0
     started = time.monotonic()
     pace = Pace(rate=rate)
     with console.status("connected") if console.is_terminal else _Silence() as progress:
-        for payload in payloads:
+        for kind, payload in payloads:
             if interruption.wait(pace.next_wait_seconds()):
                 break
-            fabric.publish(DETECTION.topic, payload)
+            fabric.publish(TOPICS[kind], payload)
             published += 1
-            progress.update(f"published {published} to {DETECTION.topic}, Ctrl-C ends")
+            progress.update(f"published {published}, the last to {TOPICS[kind]}; Ctrl-C ends")
     return published, time.monotonic() - started
 
 

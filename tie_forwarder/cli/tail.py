@@ -1,4 +1,4 @@
-"""`tie-forwarder tail`: detections as they arrive, from the fabric or from the topics in Kafka."""
+"""`tie-forwarder tail`: events as they arrive, from the fabric or from the topics in Kafka."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tie_forwarder.cli import config_options
+from tie_forwarder.events.topics import TOPICS
 
 if TYPE_CHECKING:
     from tie_forwarder.config.kafka import Kafka
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from tie_forwarder.kafka_queries import OutputRecord
 
 _LOOK_UP_SECONDS = 0.2
+_TITLES = {"detection": "Detection", "first_instance": "First instance"}
+_OTHER_TITLE = "Reputation change"
 
 
 @click.command
@@ -29,6 +32,13 @@ _LOOK_UP_SECONDS = 0.2
     metavar="FILE",
     help="The dxlclient.config of the fabric, instead of the configured one.",
 )
+@click.option(
+    "--kind",
+    "kinds",
+    type=click.Choice(list(TOPICS)),
+    multiple=True,
+    help="This kind of event. May be repeated.  [default: those of dxl.events]",
+)
 @click.option("--kafka", "from_kafka", is_flag=True, help="From the topics in Kafka, as a consumer sees them.")
 @click.option("--bootstrap", metavar="HOST:PORT", help="With --kafka: another broker than the configured ones.")
 @click.option("--topic", "topics", multiple=True, help="With --kafka: this topic. May be repeated.")
@@ -38,40 +48,45 @@ def tail(
     config: Path | None,
     overrides: Mapping[str, str],
     dxl_config: Path | None,
+    kinds: Sequence[str],
     from_kafka: bool,
     bootstrap: str | None,
     topics: Sequence[str],
     from_beginning: bool,
     count: int | None,
 ) -> None:
-    """Print detections as they arrive from the fabric.
+    """Print events as they arrive from the fabric.
 
-    With --kafka, those that arrive in the topics of the configuration. Disturbs nobody: on the fabric it is one more
-    subscriber, in Kafka it joins no group.
+    They are of the kinds that the configuration forwards. With --kafka, those that arrive in their topics. Disturbs
+    nobody: on the fabric it is one more subscriber, in Kafka it joins no group.
     """
     if not from_kafka and (bootstrap or topics or from_beginning):
         raise click.UsageError("--bootstrap, --topic and --from-beginning go with --kafka")
     if from_kafka and dxl_config:
         raise click.UsageError("--dxl-config does not go with --kafka")
+    if kinds and topics:
+        raise click.UsageError("--kind does not go with --topic")
     from tie_forwarder.config import load
 
+    given = {"kafka.bootstrap_servers": bootstrap} if bootstrap else {}
+    need_no_file = bootstrap or dxl_config
+    loaded = load(config or (_defaults_if_nothing_else() if need_no_file else None), overrides={**overrides, **given})
+    chosen = kinds or loaded.dxl.events
     if from_kafka:
-        given = {"kafka.bootstrap_servers": bootstrap} if bootstrap else {}
-        loaded = load(config or (_defaults_if_nothing_else() if bootstrap else None), overrides={**overrides, **given})
-        chosen = topics or [loaded.kafka.topics.name_of(kind) for kind in loaded.dxl.events]
-        _tail_kafka(loaded.kafka, chosen, from_beginning, count)
+        names = topics or [loaded.kafka.topics.name_of(kind) for kind in chosen]
+        _tail_kafka(loaded.kafka, list(dict.fromkeys(names)), from_beginning, count)
     else:
-        _tail_fabric(dxl_config or load(config, overrides=overrides).dxl.config_file, count)
+        _tail_fabric(dxl_config or loaded.dxl.config_file, list(dict.fromkeys(chosen)), count)
 
 
 def _defaults_if_nothing_else() -> Path | None:
-    """An empty file where there is no configuration: with a broker named, the defaults say the rest."""
+    """An empty file where there is no configuration: with a broker or fabric named, the defaults say the rest."""
     from tie_forwarder.config.loading import SEARCH
 
     return None if any(candidate.exists() for candidate in SEARCH) else Path(os.devnull)
 
 
-def _tail_fabric(dxl_config: Path, count: int | None) -> None:
+def _tail_fabric(dxl_config: Path, kinds: Sequence[str], count: int | None) -> None:
     from tie_forwarder.demo.interruption import Interruption
     from tie_forwarder.errors import ForwarderError
     from tie_forwarder.receiver.short_lived import connected_client
@@ -79,7 +94,7 @@ def _tail_fabric(dxl_config: Path, count: int | None) -> None:
     messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
     printed = 0
     with Interruption() as interruption, connected_client(dxl_config) as fabric:
-        fabric.receive_detections(messages.put)
+        fabric.receive(kinds, messages.put)
         while not interruption.requested and printed != count:
             try:
                 message = messages.get(timeout=_LOOK_UP_SECONDS)
@@ -107,16 +122,18 @@ def _tail_kafka(kafka: Kafka, topics: Sequence[str], from_beginning: bool, count
 
 
 def fabric_text(message: Message) -> str:
-    """A message as the sample of dxltieclient prints it; one that is no detection with its reason and its bytes."""
+    """A message as the samples of dxltieclient print it; one that is no event with its reason and its bytes."""
     from tie_forwarder.events.decoding import decode
-    from tie_forwarder.events.detection import DETECTION
+    from tie_forwarder.events.kinds import BY_TOPIC
     from tie_forwarder.events.reasons import InvalidEventError
 
-    head = f"Detection on topic: {_printable(message.topic)}"
+    kind = BY_TOPIC[message.topic]
+    title = _TITLES.get(kind.name, _OTHER_TITLE)
+    head = f"{title} on topic: {_printable(message.topic)}"
     try:
-        return f"{head}\n{_pretty(decode(DETECTION, message.payload).fields)}"
+        return f"{head}\n{_pretty(decode(kind, message.payload).fields)}"
     except InvalidEventError as error:
-        return f"{head}\nno valid detection: {_printable(str(error))}\n{_printable_bytes(message.payload)}"
+        return f"{head}\nno valid {title.lower()}: {_printable(str(error))}\n{_printable_bytes(message.payload)}"
 
 
 def kafka_text(record: OutputRecord) -> str:

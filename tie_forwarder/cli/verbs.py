@@ -22,10 +22,10 @@ class Verb(NamedTuple):
 
 
 VERBS = {
-    "run": Verb("tie_forwarder.cli.run:run", "Forward detections until told to stop."),
+    "run": Verb("tie_forwarder.cli.run:run", "Forward events until told to stop."),
     "check": Verb("tie_forwarder.cli.check:check", "Check the configuration and the files that it names."),
-    "tail": Verb("tie_forwarder.cli.tail:tail", "Print detections as they arrive from the fabric."),
-    "simulate": Verb("tie_forwarder.cli.simulate:simulate", "Publish detections to a fabric."),
+    "tail": Verb("tie_forwarder.cli.tail:tail", "Print events as they arrive from the fabric."),
+    "simulate": Verb("tie_forwarder.cli.simulate:simulate", "Publish events to a fabric."),
     "decode": Verb("tie_forwarder.cli.decode:decode", "Show what would become of a payload."),
     "schema": Verb("tie_forwarder.cli.schema:schema", "Print the JSON Schema of an event."),
     "demo": Verb("tie_forwarder.cli.demo:demo", "Run everything on this machine, with embedded servers."),

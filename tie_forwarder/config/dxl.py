@@ -7,16 +7,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from tie_forwarder.config.component import Component, Items, Location, Name, Refusal, contradiction, refusal
+from tie_forwarder.config.component import Component, Items, Location, Name, Refusal, contradiction
 
 Kind = Literal["detection", "first_instance", "file_reputation_change", "certificate_reputation_change"]
 
-_IMPLEMENTED: tuple[Kind, ...] = ("detection",)
 _NOTICED_WITHIN_SECONDS = 30
 
 
 class Dxl(Component):
-    """Where the detections come from."""
+    """Where the events come from."""
 
     config_file: Location = Path("dxlclient.config")
     fabric: Name = "main"
@@ -28,12 +27,7 @@ class Dxl(Component):
 
     @field_validator("events")
     @classmethod
-    def _only_what_is_implemented(cls, events: tuple[Kind, ...]) -> tuple[Kind, ...]:
-        missing = [kind for kind in events if kind not in _IMPLEMENTED]
-        if missing:
-            raise refusal(
-                f"this version does not forward {' and '.join(missing)} yet", remedy="leave only detection in the list"
-            )
+    def _each_kind_once(cls, events: tuple[Kind, ...]) -> tuple[Kind, ...]:
         return tuple(dict.fromkeys(events))
 
     @model_validator(mode="after")

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 from tie_forwarder.demo.arrivals import Arrivals
 from tie_forwarder.demo.configuration import DEAD_LETTERS, DETECTIONS, configuration_text
 from tie_forwarder.demo.daemon import RunningDaemon
-from tie_forwarder.demo.detections import detections
+from tie_forwarder.demo.events import events
 from tie_forwarder.demo.pacing import Pace
 from tie_forwarder.demo.ports import HOST, free_port
 from tie_forwarder.demo.servers import TOPICS, DemoServers
-from tie_forwarder.events.detection import DETECTION
+from tie_forwarder.events.topics import TOPICS as DXL_TOPICS
 from tie_forwarder.receiver.short_lived import FabricConnection, connected_client
 
 if TYPE_CHECKING:
@@ -94,13 +94,13 @@ class DemoSession:
         started = time.monotonic()
         pace = Pace(rate=self._options.rate)
         seconds = self._options.seconds
-        for published, payload in enumerate(detections(invalid_percent=_INVALID_PERCENT)):
+        for published, event in enumerate(events(invalid_percent=_INVALID_PERCENT)):
             over = seconds is not None and time.monotonic() - started >= seconds
             if over or self._interruption.wait(pace.next_wait_seconds()):
                 return published
             _raise_if_broken(daemon, arrivals)
-            fabric.publish(DETECTION.topic, payload)
-        raise AssertionError("the detections have no end")
+            fabric.publish(DXL_TOPICS[event.kind], event.payload)
+        raise AssertionError("the events have no end")
 
     def _conclude(self, published: int, daemon: RunningDaemon, arrivals: Arrivals) -> bool:
         self._view.note(f"\n{published} payloads were published; waiting for the last of them")

@@ -1,4 +1,4 @@
-"""The kinds of TIE events that the forwarder knows, by name."""
+"""The kinds of TIE events that the forwarder knows, by name and by DXL topic."""
 
 from __future__ import annotations
 
@@ -11,3 +11,5 @@ from tie_forwarder.events.first_instance import FIRST_INSTANCE
 KINDS: dict[str, Kind] = {
     kind.name: kind for kind in (DETECTION, FIRST_INSTANCE, FILE_REPUTATION_CHANGE, CERTIFICATE_REPUTATION_CHANGE)
 }
+
+BY_TOPIC: dict[str, Kind] = {kind.topic: kind for kind in KINDS.values()}

@@ -7,6 +7,7 @@ threads may not end.
 
 from __future__ import annotations
 
+import logging
 import os
 import random
 import threading
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tie_forwarder.children.link import ParentLink
-from tie_forwarder.children.log import log_exception
+from tie_forwarder.children.log import log, log_exception
 from tie_forwarder.memory import Thrift
 from tie_forwarder.publisher.at_least_once import AtLeastOnce
 from tie_forwarder.publisher.barriers import Barriers
@@ -29,6 +30,7 @@ from tie_forwarder.publisher.diagnosis import Diagnosis
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict
 from tie_forwarder.publisher.exactly_once import ExactlyOnce
 from tie_forwarder.publisher.grants import Grants
+from tie_forwarder.publisher.listed_reader import ListedReader, UnlistedKind
 from tie_forwarder.publisher.member import Member, Memory, Rules
 from tie_forwarder.publisher.output_policy import OutputPolicy
 from tie_forwarder.publisher.partitions import Partitions
@@ -40,7 +42,7 @@ from tie_forwarder.publisher.schema_ids import SchemaIds
 from tie_forwarder.publisher.seat import Seat
 from tie_forwarder.publisher.tail import Tail
 from tie_forwarder.publisher.transactions import Transactions
-from tie_forwarder.spool import Reader, Row
+from tie_forwarder.spool import Row
 
 _STATUS_SECONDS = 1.0
 _EXIT_AFTER_ERROR = 3
@@ -99,6 +101,10 @@ class PublisherProcess:
         except Fenced as fenced:
             self._reports.error(Verdict(ErrorClass.FENCED, "fenced", f"another member has taken over: {fenced}"))
             return _EXIT_AFTER_ERROR
+        except UnlistedKind as unlisted:
+            log(logging.INFO, "publisher.unlisted", kind=unlisted.destination, effect="it is published all the same")
+            self._reports.unlisted(unlisted.destination)
+            return _EXIT_AFTER_ERROR
         except PublisherError as error:
             self._report_error(error.verdict)
             return _EXIT_AFTER_ERROR
@@ -155,8 +161,8 @@ class PublisherProcess:
             on_batch=self._on_batch,
         ).run()
 
-    def _open_reader(self) -> Reader:
-        reader = Reader(Path(self._config["spool_directory"]))
+    def _open_reader(self) -> ListedReader:
+        reader = ListedReader(Path(self._config["spool_directory"]), destinations=self._topics)
         reader.open()
         return reader
 

@@ -36,6 +36,10 @@ class LinkReports:
         """These rows of the spool are damaged."""
         self._report({"corrupt": list(positions)})
 
+    def unlisted(self, kind: str) -> None:
+        """The spool has events of a kind that this process knows no topic for."""
+        self._report({"unlisted": kind})
+
     def role(self, role: Role, reason: Reason | None) -> None:
         """What this member is now, and why."""
         self._report({"role": role.value, "reason": None if reason is None else reason.value})

@@ -1,18 +1,19 @@
-"""The TIE callback that takes the raw message: what dxltieclient would swallow or bend is kept as it came."""
+"""The TIE callbacks that take the raw message: what dxltieclient would swallow or bend is kept as it came."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from dxltieclient.callbacks import DetectionCallback
+from dxltieclient import TieClient
+from dxltieclient.callbacks import DetectionCallback, FirstInstanceCallback, ReputationChangeCallback
 
 from tie_forwarder.events.message import Message
 
 
-class RawDetectionCallback(DetectionCallback):  # type: ignore[misc]  # dxltieclient carries no types
-    """Stands where the sample's callback stands, and hands every message on before anything is decoded.
+class _RawCallback:
+    """Stands where a sample's callback stands, and hands every message on before anything is decoded.
 
     `on_event` runs on dxlclient's only callback thread: it must neither block nor raise, since a callback that blocks
     stops the network thread, and an exception is swallowed.
@@ -25,6 +26,36 @@ class RawDetectionCallback(DetectionCallback):  # type: ignore[misc]  # dxltiecl
     def on_event(self, event: Any) -> None:
         """Takes the message as it came."""
         self._take(raw_message(event))
+
+
+class RawDetectionCallback(_RawCallback, DetectionCallback):  # type: ignore[misc]  # dxltieclient carries no types
+    """For file detections."""
+
+
+class RawFirstInstanceCallback(_RawCallback, FirstInstanceCallback):  # type: ignore[misc]  # as above
+    """For first instances of files."""
+
+
+class RawReputationChangeCallback(_RawCallback, ReputationChangeCallback):  # type: ignore[misc]  # as above
+    """For the reputation changes of files or of certificates."""
+
+
+def add_callbacks(client: Any, kinds: Iterable[str], take: Callable[[Message], None]) -> None:
+    """Subscribes a DXL client to the events of these kinds, as a user of dxltieclient would; `take` gets each.
+
+    Once the client is connected, this blocks until the broker has answered.
+    """
+    tie = TieClient(client)
+    subscriptions: dict[str, Callable[[], None]] = {
+        "detection": lambda: tie.add_file_detection_callback(RawDetectionCallback(take)),
+        "first_instance": lambda: tie.add_file_first_instance_callback(RawFirstInstanceCallback(take)),
+        "file_reputation_change": lambda: tie.add_file_reputation_change_callback(RawReputationChangeCallback(take)),
+        "certificate_reputation_change": lambda: tie.add_certificate_reputation_change_callback(
+            RawReputationChangeCallback(take)
+        ),
+    }
+    for kind in kinds:
+        subscriptions[kind]()
 
 
 def raw_message(event: Any) -> Message:

@@ -1,4 +1,4 @@
-"""The canary: an event to a private topic that must come back through the same callback path as a detection."""
+"""The canary: an event to a private topic that must come back through the same callback path as an event of TIE."""
 
 from __future__ import annotations
 

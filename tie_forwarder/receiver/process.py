@@ -20,7 +20,7 @@ from tie_forwarder.children.log import log, log_exception
 from tie_forwarder.memory import Thrift
 from tie_forwarder.receiver.brokers import broker_addresses, wait_for_a_broker
 from tie_forwarder.receiver.queue import MessageQueue
-from tie_forwarder.receiver.session import DETECTION_TOPIC, Session
+from tie_forwarder.receiver.session import Session
 from tie_forwarder.receiver.unpacker import install_compiled_unpacker
 
 _STATUS_SECONDS = 1.0
@@ -54,6 +54,7 @@ class ReceiverProcess:
         self._lost = ""
         self._session = Session(
             config_file=self._config_file,
+            kinds=config["events"],
             keep_alive_seconds=config["keep_alive_seconds"],
             take=self._queue.put,
             on_lost=self._on_lost,
@@ -93,7 +94,7 @@ class ReceiverProcess:
         self._phase = Phase.RECEIVING
         self._trouble = ""
         self._news.set()
-        log(logging.INFO, "receiver.connected", topic=DETECTION_TOPIC)
+        log(logging.INFO, "receiver.connected", topics=self._session.topics)
 
     def _send_messages(self) -> None:
         sent_at = 0.0

@@ -15,13 +15,11 @@ from typing import Any
 
 from dxlclient.client import DxlClient
 from dxlclient.client_config import DxlClientConfig
-from dxltieclient import TieClient
 
 from tie_forwarder.events.message import Message
-from tie_forwarder.receiver.callback import RawDetectionCallback, unreadable_message
+from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.receiver.callback import add_callbacks, unreadable_message
 from tie_forwarder.receiver.canary import Canary
-
-DETECTION_TOPIC = "/mcafee/event/tie/file/detection"
 
 _SUBSCRIPTION_REFUSED = 0x80
 
@@ -39,18 +37,22 @@ class LastError(logging.Handler):
 
 
 class Session:
-    """A DXL client with the TIE callback and the canary on it. Not to be used again after the connection is lost."""
+    """A DXL client with the TIE callbacks and the canary on it. Not to be used again after the connection is lost."""
 
     def __init__(
         self,
         *,
         config_file: Path,
+        kinds: Sequence[str],
         keep_alive_seconds: int,
         take: Callable[[Message], None],
         on_canary: Callable[[], None],
         on_lost: Callable[[str], None],
     ) -> None:
         self._config_file = config_file
+        self._kinds = kinds
+        self.topics = [TOPICS[kind] for kind in kinds]
+        """The DXL topics of the kinds of event to take."""
         self._keep_alive_seconds = keep_alive_seconds
         self._take = take
         self._on_lost = on_lost
@@ -78,14 +80,14 @@ class Session:
         self._watch_protocol(self._client._client)  # noqa: SLF001 - the only way to see CONNACK and SUBACK codes
         self._keep_unreadable(self._client)
         self._client.add_event_callback(self.canary.topic, self.canary)
-        TieClient(self._client).add_file_detection_callback(RawDetectionCallback(self._take))
+        add_callbacks(self._client, self._kinds, self._take)
         self._client.connect()
         self.connected = True
 
     def missing_subscriptions(self) -> Sequence[str]:
         """Topics that the broker has not granted on this connection."""
         with self._lock:
-            return [topic for topic in (DETECTION_TOPIC, self.canary.topic) if topic not in self._granted]
+            return [topic for topic in (*self.topics, self.canary.topic) if topic not in self._granted]
 
     def _match(self) -> None:
         """Brings questions and answers together; the lock is held."""
@@ -111,7 +113,7 @@ class Session:
             try:
                 handle(channel=channel, payload=payload)
             except Exception as error:
-                if channel != DETECTION_TOPIC:
+                if channel not in self.topics:
                     raise
                 self.last_error.text = f"a message on {channel} has an unreadable envelope: {error}"[:500]
                 self._take(unreadable_message(channel, payload))

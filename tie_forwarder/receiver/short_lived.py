@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,12 @@ from typing import Any
 from dxlclient.client import DxlClient
 from dxlclient.client_config import DxlClientConfig
 from dxlclient.message import Event
-from dxltieclient import TieClient
 
 from tie_forwarder.config.fabric_file import FabricFile
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.events.message import Message
 from tie_forwarder.receiver.brokers import broker_addresses
-from tie_forwarder.receiver.callback import RawDetectionCallback
+from tie_forwarder.receiver.callback import add_callbacks
 from tie_forwarder.receiver.session import LastError
 
 _KEEP_ALIVE_SECONDS = 5
@@ -51,12 +50,12 @@ class FabricConnection:
         event.payload = payload
         self.client.send_event(event)
 
-    def receive_detections(self, take: Callable[[Message], None]) -> None:
-        """Subscribe to the file detections; `take` gets each on a thread of dxlclient and must not block.
+    def receive(self, kinds: Iterable[str], take: Callable[[Message], None]) -> None:
+        """Subscribe to these kinds of event; `take` gets each on a thread of dxlclient and must not block.
 
-        Returns once the broker has confirmed the subscription.
+        Returns once the broker has confirmed the subscriptions.
         """
-        TieClient(self.client).add_file_detection_callback(RawDetectionCallback(take))
+        add_callbacks(self.client, kinds, take)
 
 
 @contextmanager

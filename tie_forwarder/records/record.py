@@ -9,7 +9,7 @@ class Record(NamedTuple):
     """One record. Its topic is looked up by `destination` when it is published, its partition is made from `key`."""
 
     destination: str
-    """A key of `kafka.topics`: an event kind (`detection`) or `dead_letter`."""
+    """A key of `kafka.topics`: an event kind (as `detection`) or `dead_letter`."""
     event_id: str
     """UUID in lower case without braces; unique in the spool."""
     key: bytes | None

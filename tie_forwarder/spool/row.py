@@ -30,7 +30,7 @@ class Row(NamedTuple):
     position: int
     record: Record
     detected_at: int | None
-    """The endpoint's detection time in seconds since the epoch, where the event tells it."""
+    """When the event occurred, by the endpoint or server, in seconds since the epoch, where the event tells it."""
 
 
 class CorruptRow(Exception):  # noqa: N818 - a state of the file, named as the metric names it

@@ -15,6 +15,8 @@ from tie_forwarder.spool import Changes, Outcome, Settled
 from tie_forwarder.supervisor.ledger import Ledger
 from tie_forwarder.supervisor.window import Arrival
 
+_DETECTION = "detection"
+
 
 class Accounts:
     """Counts. Belongs to the flow's thread; `snapshot`, `last_drop_at` and `totals` may be read by any."""
@@ -127,7 +129,7 @@ class Accounts:
             self._metrics.published.labels(self._topics[destination]).inc(count)
         for settled in published:
             self._metrics.end_to_end.observe(max(0.0, now - settled.received_at_ms / 1000))
-            if settled.detected_at is not None:
+            if settled.detected_at is not None and settled.destination == _DETECTION:
                 self._metrics.detection_delay.observe(max(0.0, now - settled.detected_at))
 
     def _lose(self, reason: str, count: int) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from tie_forwarder.config import Config
 from tie_forwarder.config.kafka import Kafka
+from tie_forwarder.errors import ForwarderError
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.records.registered_schema import registered_schema
 
@@ -16,26 +18,37 @@ def receiver_configuration(config: Config) -> dict[str, Any]:
     return {
         "log_level": config.log.level,
         "config_file": str(dxl.config_file),
+        "events": list(dxl.events),
         "keep_alive_seconds": dxl.keep_alive_seconds,
         "canary_interval_seconds": dxl.canary_interval_seconds,
         "queue_events": dxl.receiver_queue_events,
     }
 
 
-def publisher_configuration(config: Config, *, resume: dict[str, Any] | None) -> dict[str, Any]:
-    """For the publisher process; `resume` is what its predecessor left.
+def publisher_configuration(
+    config: Config, *, resume: dict[str, Any] | None, unlisted: Collection[str] = ()
+) -> dict[str, Any]:
+    """For the publisher process; `resume` is what its predecessor left, `unlisted` the kinds that it met besides.
 
-    Reads secret files now, so that a renewed one is taken up; raises ForwarderError when one cannot be read.
+    Reads secret files now, so that a renewed one is taken up; raises ForwarderError when one cannot be read, or when a
+    kind has no topic at all.
     """
     kafka = config.kafka
-    kinds = {*config.dxl.events, "dead_letter"}
+    topics = kafka.topics.by_destination()
+    for kind in unlisted:
+        if kind not in topics:
+            raise ForwarderError(
+                f"the spool has events of the kind {kind}, which this version does not know",
+                remedy="install the version that put them there until they are published",
+            )
+    kinds = {*config.dxl.events, *unlisted, "dead_letter"}
     return {
         "log_level": config.log.level,
         "delivery": kafka.delivery,
         "connection": connection_settings(kafka),
         "options": dict(kafka.producer),
-        "registry": registry_settings(config),
-        "topics": {kind: topic for kind, topic in kafka.topics.by_destination().items() if kind in kinds},
+        "registry": registry_settings(kafka, kinds=[*config.dxl.events, *unlisted]),
+        "topics": {kind: topic for kind, topic in topics.items() if kind in kinds},
         "member": config.group.member,
         "group": config.group.name,
         "takeover_after_seconds": config.group.takeover_after_seconds,
@@ -45,12 +58,12 @@ def publisher_configuration(config: Config, *, resume: dict[str, Any] | None) ->
     }
 
 
-def registry_settings(config: Config) -> dict[str, Any] | None:
-    """The schema registry and the schemas for it, by destination; None where there is none.
+def registry_settings(kafka: Kafka, *, kinds: Iterable[str]) -> dict[str, Any] | None:
+    """The schema registry and the schemas of these kinds for it, by destination; None where there is none.
 
     Reads the secret file; raises ForwarderError when it cannot be read.
     """
-    registry = config.kafka.schema_registry
+    registry = kafka.schema_registry
     if registry.url is None:
         return None
     return {
@@ -58,7 +71,7 @@ def registry_settings(config: Config) -> dict[str, Any] | None:
         "username": registry.username,
         "password": registry.read_password(),
         "ca_file": _text(registry.ca_file),
-        "schemas": {name: registered_schema(KINDS[name]) for name in config.dxl.events},
+        "schemas": {name: registered_schema(KINDS[name]) for name in kinds},
     }
 
 

@@ -75,6 +75,7 @@ class Flow:
             "remember": lambda report: self._publisher.on_remember(report["remember"]),
             "barrier": lambda report: self._barriers.append(report["barrier"]),
             "compacted": lambda report: self._publisher.on_compacted(report["compacted"], report["remedy"]),
+            "unlisted": lambda report: self._publisher.on_unlisted(report["unlisted"]),
             "error": self._on_error,
         }
         self._selector = selectors.DefaultSelector()

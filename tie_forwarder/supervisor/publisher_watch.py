@@ -71,6 +71,8 @@ class PublisherWatch:
         self.trouble: Trouble | None = None
         self.compacted: Compacted | None = None
         """The output topics that forget events; None when all is well, or nothing is known."""
+        self.unlisted: frozenset[str] = frozenset()
+        """Kinds that `dxl.events` does not list, and that still had events in the spool."""
         self._trouble_was_the_end = False
         self._connected_at = self._listened_at = monotonic()
         self.started()
@@ -135,6 +137,10 @@ class PublisherWatch:
     def on_compacted(self, topics: list[str], remedy: str) -> None:
         """The publisher has looked at the clean-up policy of the output topics."""
         self.compacted = Compacted(tuple(topics), remedy) if topics else None
+
+    def on_unlisted(self, kind: str) -> None:
+        """The process has met a kind that it knows no topic for, and ends; the next one must be told of it."""
+        self.unlisted |= {kind}
 
     def on_error(self, body: dict[str, Any]) -> None:
         """The process reports why it ends."""

@@ -90,7 +90,7 @@ class ReceiverWatch:
 
     @property
     def ready(self) -> bool:
-        """Whether detections can be received now, as far as the canary shows."""
+        """Whether events can be received now, as far as the canary shows."""
         return (
             self.status.phase == "receiving"
             and self.status.connected

@@ -99,7 +99,9 @@ class Supervisor:
             name="publisher",
             watch=self._publisher,
             attach=self._flow.attach_publisher,
-            configuration=lambda: publisher_configuration(self._config, resume=self._publisher.resume),
+            configuration=lambda: publisher_configuration(
+                self._config, resume=self._publisher.resume, unlisted=self._publisher.unlisted
+            ),
             backoff=PublisherBackoff(watch=self._publisher),
             on_started=lambda reason: self._metrics.publisher_restarts.labels(reason).inc(),
             exit_reason=self._why_publisher_ended,
@@ -147,7 +149,7 @@ class Supervisor:
         config = self._config
         self._log.info(
             "forwarder.started", version=__version__, config=str(config.file), fabric=config.dxl.fabric,
-            kafka=list(config.kafka.bootstrap_servers), topic=config.kafka.topics.detection,
+            kafka=list(config.kafka.bootstrap_servers), events=list(config.dxl.events),
             delivery=config.kafka.delivery, member=config.group.member, in_spool=self._spool.events,
             http=config.http.listen if self._server is None else f"{config.http.address.host}:{self._server.port}",  # type: ignore[union-attr]
         )  # fmt: skip
