@@ -71,7 +71,7 @@ def test_a_client_that_is_not_installed_is_named_before_anything_starts(
 ) -> None:
     monkeypatch.setattr(section, "find_spec", lambda _: None)
     (found,) = faults(tmp_path, f"kafka: {{schema_registry: {{url: '{URL}'}}}}")
-    assert found.remedy == "install the extra: pip install 'tie-forwarder[registry]'"
+    assert found.remedy == "install confluent-kafka[schemaregistry], which is the extra `registry` of this package"
     file = tmp_path / "config.yaml"
     file.write_text("")
     load(file, environ={})

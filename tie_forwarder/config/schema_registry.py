@@ -90,5 +90,5 @@ class SchemaRegistry(Component):
     def _missing_client(self) -> list[Refusal]:
         if self.url is None or all(find_spec(name) is not None for name in _CLIENT):
             return []
-        remedy = "install the extra: pip install 'tie-forwarder[registry]'"
+        remedy = "install confluent-kafka[schemaregistry], which is the extra `registry` of this package"
         return [Refusal("url", "needs a client that is not installed", remedy, self.url)]

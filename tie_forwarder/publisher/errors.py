@@ -107,7 +107,7 @@ REMEDIES: dict[str, str] = {
         "set the subject's compatibility to FORWARD, which takes new fields, or delete what others registered there"
     ),
     "registry_refused": "see the registry's log; it must take JSON Schema",
-    "registry_client": "install the extra: pip install 'tie-forwarder[registry]'",
+    "registry_client": "install confluent-kafka[schemaregistry], which is the extra `registry` of this package",
     "open_transaction": (
         "wait until whoever holds the transaction ends it, or its time-out does;"
         " one that hangs ends by Kafka's kafka-transactions.sh abort"

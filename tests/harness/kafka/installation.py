@@ -51,24 +51,16 @@ class Installation:
     @property
     def complete(self) -> bool:
         """Whether everything was made, from the pom.xml of this checkout."""
-        return self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") == _fingerprint()
+        return self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") == fingerprint(_POM)
 
     def mark_complete(self) -> None:
         """Write the stamp; the last step."""
-        self._stamp.write_text(_fingerprint(), encoding="utf-8")
+        self._stamp.write_text(fingerprint(_POM), encoding="utf-8")
 
     def fetch(self) -> None:
         """Let Maven copy the jars here, afresh. Blocks for some 20 s; `ProvisioningError` when Maven fails."""
         shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.mkdir(parents=True)
-        # -f names a copy: Maven would otherwise look for a parent project around the pom.
-        with tempfile.TemporaryDirectory() as project:
-            shutil.copy(_POM, project)
-            run(
-                ["mvn", "-B", "-q", "-f", f"{project}/pom.xml", "dependency:copy-dependencies",
-                 "-DincludeScope=runtime", f"-DoutputDirectory={self._libs}"],
-                remedy="check the network and Maven's settings, then run `python -m tests.harness.provision` again",
-            )  # fmt: skip
+        copy_jars(_POM, self._libs)
 
     def format_template(self, *, java: str) -> None:
         """Format a data directory once, so that a node need not start Java for it. Blocks for a second."""
@@ -97,13 +89,27 @@ class Installation:
         )
 
 
+def copy_jars(pom: Path, directory: Path) -> None:
+    """Let Maven copy the jars that the pom names, and what they need, to a new directory. `ProvisioningError`."""
+    directory.mkdir(parents=True)
+    # -f names a copy: Maven would otherwise look for a parent project around the pom.
+    with tempfile.TemporaryDirectory() as project:
+        shutil.copy(pom, f"{project}/pom.xml")
+        run(
+            ["mvn", "-B", "-q", "-f", f"{project}/pom.xml", "dependency:copy-dependencies",
+             "-DincludeScope=runtime", f"-DoutputDirectory={directory}"],
+            remedy="check the network and Maven's settings, then run `python -m tests.harness.provision` again",
+        )  # fmt: skip
+
+
 def random_id() -> str:
     """A UUID in Kafka's form, 22 characters of base64; without a leading dash, which its tools take for an option."""
     return urlsafe_b64encode(b"\x01" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
 
 
-def _fingerprint() -> str:
-    return hashlib.sha256(_POM.read_bytes()).hexdigest()
+def fingerprint(pom: Path) -> str:
+    """Tells a pom from another one."""
+    return hashlib.sha256(pom.read_bytes()).hexdigest()
 
 
 def run(command: list[str], *, remedy: str, directory: str | None = None) -> None:
