@@ -151,6 +151,19 @@ def test_a_refusal_is_raised_at_once_and_shown() -> None:
     assert raised.value.verdict == schema_ids.trouble == REFUSED
 
 
+def test_who_stands_by_is_told_of_a_refusal_after_half_a_minute() -> None:
+    now = [0.0]
+    schema_ids = SchemaIds(
+        registry=REGISTRY, topics=TOPICS, stop=threading.Event(), ask=Answers(REFUSED), monotonic=lambda: now[0]
+    )
+    schema_ids.start()
+    wait_until(lambda: schema_ids.trouble, timeout=5.0, what="a refusal")
+    schema_ids.check()
+    now[0] = 31.0
+    with pytest.raises(PublisherError, match="it refuses"):
+        schema_ids.check()
+
+
 def test_a_registry_that_stays_away_ends_the_wait() -> None:
     times = iter(range(0, 1000, 3))
     schema_ids = SchemaIds(
@@ -173,4 +186,5 @@ def test_a_wish_to_stop_ends_the_wait() -> None:
 def test_without_a_registry_there_is_nothing_to_wait_for() -> None:
     schema_ids = SchemaIds(registry=None, topics=TOPICS, stop=threading.Event())
     schema_ids.start()
+    schema_ids.check()
     assert schema_ids.wait() == {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tests.harness.forwarder import Forwarder
 from tests.harness.judge import Judge
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.mosquitto import Mosquitto
+from tests.harness.ports import free_port
 from tests.harness.registry.apicurio import Apicurio
 from tests.harness.registry.gate import Gate
 from tests.harness.topics import Topics
@@ -143,6 +145,45 @@ def assert_shown_by_the_verbs(case: Case, schema_id: int, capsys: pytest.Capture
     assert invoke(["check", "--connect", "--config", config]) == 0
     url = case.forwarder.config["kafka"]["schema_registry"]["url"]
     assert f"ok     schema registry {url}: {case.subject} is registered as {schema_id}" in capsys.readouterr().out
+
+
+@pytest.mark.long
+def test_a_member_without_the_ids_stands_by_and_fences_nobody(
+    mosquitto: Mosquitto, kafka: KafkaCluster, topics: Topics, judge: Judge, registry: Apicurio,
+    make_forwarder: MakeForwarder, make_publisher: MakePublisher,
+) -> None:  # fmt: skip
+    registry.start()
+    nowhere = f"http://127.0.0.1:{free_port()}"
+    well, cut_off = (
+        make_forwarder(
+            fabric=mosquitto, kafka=kafka, topics=topics, name=name,
+            options={"kafka": {"schema_registry": {"url": url}}, "group": {"takeover_after_seconds": 3}},
+        )
+        for name, url in (("well", registry.url), ("cut-off", nowhere))
+    )  # fmt: skip
+    publisher = make_publisher(mosquitto)
+    well.start()
+    publisher.publish_detections(range(EVENTS))
+    well.wait_until(lambda f: f.ledger()["published"] == EVENTS, timeout=30.0, what="published")
+    cut_off.start()
+    publisher.publish_detections(range(EVENTS, 2 * EVENTS))
+    cut_off.wait_until(
+        lambda f: f.ledger()["settled"] == EVENTS, timeout=30.0, what="settled what the other one published"
+    )
+    cut_off.wait_until(lambda f: f.status()["reason"] == "registry", timeout=10.0, what="the registry told")
+    assert cut_off.status()["group"]["role"] == "standby"
+    well.kill_all()
+    publisher.publish_detections(range(2 * EVENTS, 3 * EVENTS))
+    cut_off.wait_until(
+        lambda f: sum(v for name, v in f.metrics().items() if "group_takeovers_total" in name) >= 2,
+        timeout=40.0, what="two attempts to take over",
+    )  # fmt: skip
+    assert cut_off.ledger()["in_spool"] == EVENTS
+    cut_off.config["kafka"]["schema_registry"]["url"] = registry.url
+    cut_off.config_file.write_text(yaml.safe_dump(cut_off.config))
+    cut_off.signal(signal.SIGHUP)
+    cut_off.wait_until_drained()
+    judge.verdict(range(3 * EVENTS)).assert_exactly_once()
 
 
 @pytest.mark.long

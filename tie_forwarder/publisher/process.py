@@ -189,6 +189,7 @@ class PublisherProcess:
 
     def _on_alive(self, busy: bool, trouble: Verdict | None) -> None:
         """The exactly-once delivery has come round: connected, and with a transaction under way or not."""
+        self._schema_ids.check()
         self._connected = True
         self._busy_since = time.monotonic() if busy else None
         self._note(trouble)

@@ -20,6 +20,8 @@ from tie_forwarder.records.wire_format import registry_prefix
 _PATIENCE_SECONDS = 10.0
 """Then this life of the member ends, and the next one looks anew at who publishes."""
 _SLICE_SECONDS = 0.1
+_REFUSED_SECONDS = 30.0
+"""Then a process that stands by makes room for a new one, which may have a new password."""
 
 Ask = Callable[[Mapping[str, Any], Mapping[str, str]], "Ids | Verdict"]
 
@@ -46,6 +48,7 @@ class SchemaIds:
         self._stop = stop
         self._ask = ask
         self._monotonic = monotonic
+        self._started_at = monotonic()
         self._known = threading.Event()
         self._prefixes: dict[str, bytes] = {}
         self._trouble: Verdict | None = None
@@ -56,6 +59,13 @@ class SchemaIds:
     def trouble(self) -> Verdict | None:
         """Why the ids are not known; None while they are, or before the first answer."""
         return None if self._known.is_set() else self._trouble
+
+    def check(self) -> None:
+        """Raises PublisherError when the registry has been refusing for half a minute. For who does not `wait`."""
+        trouble = self.trouble
+        refused = trouble is not None and trouble.error_class is ErrorClass.BLOCKED
+        if trouble is not None and refused and self._monotonic() - self._started_at > _REFUSED_SECONDS:
+            raise PublisherError(trouble)
 
     def start(self) -> None:
         """Begins to ask, and asks again until there is an answer."""
