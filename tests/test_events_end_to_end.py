@@ -84,6 +84,10 @@ def test_each_event_stands_once_in_the_topic_of_its_kind_with_two_members(
     assert invoke(["check", "--connect", "--config", config]) == 0
     shown = capsys.readouterr().out
     assert [topic for topic in topics.configuration().values() if f"ok     topic {topic}: " not in shown] == []
+    records = len(ALL) * EACH
+    assert invoke(["tail", "--kafka", "--config", config, "--from-beginning", "--count", str(records)]) == 0
+    shown = capsys.readouterr().out
+    assert {kind: shown.count(f"{getattr(topics, kind)}[") for kind in ALL} == dict.fromkeys(ALL, EACH)
 
 
 def assert_each_in_its_topic(judge: Judge, topics: Topics, sent: Sent) -> None:

@@ -70,3 +70,25 @@ def test_rows_leave_the_spool_once_readers_see_their_records_and_what_hides_them
     stage.wait_until_well()
     assert member.status()["state"] == "ok"
     stage.finish().assert_exactly_once(in_order=False)
+
+
+def test_rows_that_were_hidden_when_their_topic_was_deleted_are_published_into_the_new_one(stage: Stage) -> None:
+    stage.start("a")
+    stage.load.start()
+    stage.wait_until_well()
+    stage.pause_load()
+    stage.settle()
+    member, topic = stage.members["a"], stage.topics.detection
+    with TransactionalWriter(bootstrap_servers=stage.kafka.internal_servers, topic=topic, held_seconds=60.0) as writer:
+        writer.wait_until_open()
+        before = len(stage.load.numbers)
+        stage.load.rate = RATE
+        wait_until(lambda: member.in_spool > RATE, timeout=20.0, what="hidden events in the spool")
+        stage.pause_load()
+        stage.kafka.administration.delete_topic(topic)
+        stage.kafka.administration.create_topic(topic, partitions=3)
+    member.wait_until_drained(timeout=60.0)
+    found = stage.judge().read(topic)
+    hidden = {message_id(number).strip("{}") for number in stage.load.numbers[before:]}
+    assert hidden <= {record.event_id for record in found}
+    assert member.ledger()["imbalance"] == 0

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.bench.contestants import Delivery, Result, run_forwarder, run_sample
 from tests.bench.latency import median_latency
+from tests.bench.standby import RATE, measure_standby
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.load import encode_detections
 from tests.harness.mosquitto import Mosquitto
@@ -47,10 +48,16 @@ def main() -> None:
                 results[delivery].append(_run(fabric, kafka, packets, directory, f"{delivery}-{number}", delivery))
                 _say(delivery, results[delivery][-1])
         latency = median_latency(fabric=fabric, kafka=kafka, directory=directory)
+        standby = measure_standby(fabric=fabric, kafka=kafka, directory=directory)
     _report(results)
     print(
         "one event at a time until a read_committed reader has it, medians:"
         f" {latency.from_spool:.1f} ms from the spool, {latency.from_fabric:.1f} ms from the fabric"
+    )
+    parts = ", ".join(f"{part} {share:.1%}" for part, share in standby.parts.items())
+    print(
+        f"a standby at {RATE} detections/s: {standby.whole:.1%} of a core ({parts}),"
+        f" {standby.whole / standby.sample:.2f} of the bare sample's {standby.sample:.1%} at the same time"
     )
 
 

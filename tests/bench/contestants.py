@@ -40,12 +40,12 @@ def run_sample(*, fabric: Mosquitto, packets: Sequence[bytes], name: str) -> Res
             assert process.stdout is not None
             assert process.stdout.readline() == "ready\n"
             watched = psutil.Process(process.pid)
-            before = _cpu(watched)
+            before = cpu_seconds(watched)
             started = time.monotonic()
             _flood(fabric, packets, name)
             assert process.stdout.readline() == "done\n"
             seconds = time.monotonic() - started
-            cpu, resident = _cpu(watched) - before, watched.memory_info().rss / 1e6
+            cpu, resident = cpu_seconds(watched) - before, watched.memory_info().rss / 1e6
         finally:
             process.kill()
     return Result(len(packets) / seconds, {"sample": cpu}, {"sample": resident})
@@ -68,7 +68,7 @@ def run_forwarder(
         forwarder.start()
         forwarder.wait_until(lambda f: f.status()["group"]["role"] == "publishing", timeout=30.0)
         processes = {part: forwarder.part(part) for part in PARTS}
-        before = {part: _cpu(process) for part, process in processes.items()}
+        before = {part: cpu_seconds(process) for part, process in processes.items()}
         started = time.monotonic()
         _flood(fabric, packets, f"{name}-load")
         while forwarder.ledger()["published"] < len(packets):
@@ -76,7 +76,7 @@ def run_forwarder(
                 raise TimeoutError(f"only {forwarder.ledger()}")
             time.sleep(0.05)
         seconds = time.monotonic() - started
-        cpu: dict[str, float] = {part: _cpu(process) - before[part] for part, process in processes.items()}
+        cpu: dict[str, float] = {part: cpu_seconds(process) - before[part] for part, process in processes.items()}
         resident: dict[str, float] = {part: process.memory_info().rss / 1e6 for part, process in processes.items()}
         ledger = forwarder.ledger()
         assert ledger["imbalance"] == 0, ledger
@@ -91,6 +91,7 @@ def _flood(fabric: Mosquitto, packets: Sequence[bytes], name: str) -> None:
         publisher.send(packets)
 
 
-def _cpu(process: psutil.Process) -> float:
+def cpu_seconds(process: psutil.Process) -> float:
+    """What the process has used so far."""
     times = process.cpu_times()
     return float(times.user + times.system)

@@ -186,6 +186,9 @@ class ExactlyOnce:
         held_back = self._tail.held_back()
         if held_back:
             self._transactions.commit_empty(held_back)
+        elif self._unseen:
+            detail = "records that were committed do not stand in the output any more"
+            raise PublisherError(Verdict(ErrorClass.TRANSIENT, "topic_cut", detail))
 
     def _drop_producer(self, _: DropProducer) -> None:
         assert self._transactions is not None
