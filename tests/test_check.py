@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -23,7 +25,7 @@ from cryptography.x509.oid import NameOID
 
 from tie_forwarder.cli import invoke
 from tie_forwarder.config import Fault, load
-from tie_forwarder.config.verification import verify
+from tie_forwarder.config.verification import _directory_findings, verify
 
 NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
 CONFIG = "spool: {directory: spool}\n"
@@ -232,10 +234,20 @@ def test_a_spool_directory_that_is_a_file_is_a_fault(site: Site) -> None:
     assert found.place == "environment variable TIE_FORWARDER_SPOOL__DIRECTORY"
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_spool_directory_that_cannot_be_made_is_a_fault(site: Site) -> None:
-    (site.directory / "closed").mkdir(mode=0o500)
-    assert "cannot be made" in site.fault(TIE_FORWARDER_SPOOL__DIRECTORY="closed/spool").message
+def _become_nobody() -> None:
+    if os.geteuid() == 0:
+        os.setuid(65_534)
+
+
+def _messages(directory: Path) -> list[str]:
+    return [finding.message for finding in _directory_findings(directory)]
+
+
+def test_a_spool_directory_that_cannot_be_made_is_a_fault() -> None:
+    context = multiprocessing.get_context("fork")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=_become_nobody) as nobody:
+        assert nobody.submit(_messages, Path("/usr/spool")).result() == ["cannot be made in /usr"]
+        assert nobody.submit(_messages, Path("/usr")).result() == ["cannot be written"]
 
 
 # The verb

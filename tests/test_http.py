@@ -13,6 +13,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.harness.clock import Clock
 from tests.harness.ports import is_listening
 from tests.harness.waiting import wait_until
 from tie_forwarder.config.address import Address
@@ -22,16 +23,6 @@ from tie_forwarder.http.board import Board, Notice
 from tie_forwarder.http.server import Server
 
 PROMPT_SECONDS = 1.0
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 class Site:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from kafka import TopicPartition
 
+from tests.harness.clock import Clock
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError
 from tie_forwarder.publisher.mark import Mark
 
@@ -23,16 +24,6 @@ class Road:
     def held_back(self) -> dict[TopicPartition, int]:
         self.asked += 1
         return self.in_the_way
-
-
-class Clock:
-    """A clock that the test moves."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from kafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, SaslAuthenticationFailedError
 from kafka.partitioner.default import DefaultPartitioner
 
+from tests.harness.clock import Clock
 from tie_forwarder.metrics import PUBLISH_ERRORS
 from tie_forwarder.publisher.causes import Causes
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
@@ -34,14 +35,6 @@ KAFKA_ERRORS = [
     for _, error in inspect.getmembers(kafka.errors, inspect.isclass)
     if issubclass(error, KafkaError) and error is not kafka.errors.LogTruncationError
 ]
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 # Errors

@@ -16,6 +16,7 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.harness.clock import Clock
 from tests.harness.server_process import is_gone
 from tests.harness.waiting import wait_until
 from tie_forwarder.backoff import Backoff
@@ -32,16 +33,6 @@ from tie_forwarder.supervisor.receiver_watch import Replacement
 from tie_forwarder.supervisor.signals import Wishes, captured_signals
 from tie_forwarder.supervisor.source import Source
 from tie_forwarder.supervisor.stall import StallWatch
-
-
-class Clock:
-    """A clock that stands still until it is moved."""
-
-    def __init__(self) -> None:
-        self.now = 1_000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @pytest.fixture
