@@ -18,7 +18,7 @@ from tests.harness.judge import Judge
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.topics import Topics
 from tie_forwarder.events.message import Message
-from tie_forwarder.intake import Intake
+from tie_forwarder.intake import Accepted, Intake
 from tie_forwarder.spool import Changes, Incoming, Spool
 
 DELIVERIES = ("at_least_once", "exactly_once")
@@ -100,6 +100,7 @@ def fill(
     for number, payload in payloads.items():
         at = (received_at_ms or {}).get(number, now)
         accepted = intake.accept(Message(message_id(number), DETECTION_TOPIC, "", "", payload, at))
+        assert isinstance(accepted, Accepted)
         assert accepted.reason is None
         incoming.append(Incoming(accepted.record, accepted.detection_time))
     spool = Spool(directory=forwarder.spool_directory, max_bytes=1 << 30, drop_oldest=True)

@@ -12,28 +12,36 @@ from hypothesis import strategies as st
 from tests.data.payloads import EVENT_ID, SAMPLE, hostile_payloads, message, nearly_valid_payloads, wire
 from tie_forwarder.events.detection import DETECTION
 from tie_forwarder.events.kinds import KINDS
+from tie_forwarder.events.message import Message
 from tie_forwarder.events.reasons import Reason
-from tie_forwarder.intake import Intake
+from tie_forwarder.intake import Accepted, Intake
 
 _HOSTILE = hostile_payloads()
 _INTAKE = Intake(fabric="main", key_by="agent_guid", kinds=("detection",))
 
 
+def accept(sent: Message, intake: Intake = _INTAKE) -> Accepted:
+    """What becomes of a message where nothing is filtered."""
+    accepted = intake.accept(sent)
+    assert isinstance(accepted, Accepted)
+    return accepted
+
+
 def test_a_valid_detection_is_accepted_as_its_record() -> None:
-    accepted = _INTAKE.accept(message(wire(extra=1)))
+    accepted = accept(message(wire(extra=1)))
     assert accepted.record.destination == "detection"
     assert accepted.record.event_id == EVENT_ID
     assert accepted[1:] == ("detection", None, 1, 1481301796)
 
 
 def test_a_detection_without_a_time_has_none() -> None:
-    assert _INTAKE.accept(message(wire(detectionTime=None))).detection_time is None
+    assert accept(message(wire(detectionTime=None))).detection_time is None
 
 
 @pytest.mark.parametrize("name", _HOSTILE)
 def test_a_hostile_payload_becomes_a_dead_letter_with_its_bytes(name: str) -> None:
     payload, reason = _HOSTILE[name]
-    accepted = _INTAKE.accept(message(payload))
+    accepted = accept(message(payload))
     assert accepted.record.destination == "dead_letter"
     assert accepted.record.value == payload
     assert accepted.record.event_id == EVENT_ID
@@ -43,13 +51,13 @@ def test_a_hostile_payload_becomes_a_dead_letter_with_its_bytes(name: str) -> No
 
 @pytest.mark.parametrize("topic", ["", "/mcafee/event/tie/file/firstinstance", DETECTION.topic + "/", "\ud800"])
 def test_a_message_on_another_topic_becomes_a_dead_letter(topic: str) -> None:
-    accepted = _INTAKE.accept(message(topic=topic))
+    accepted = accept(message(topic=topic))
     assert accepted.record.value == SAMPLE
     assert accepted[1:] == ("unknown", "unknown_topic", 0, None)
 
 
 def test_a_kind_that_is_not_enabled_is_an_unknown_topic() -> None:
-    assert Intake(fabric="main", key_by="none", kinds=()).accept(message()).reason == "unknown_topic"
+    assert accept(message(), Intake(fabric="main", key_by="none", kinds=())).reason == "unknown_topic"
 
 
 def test_a_fault_of_our_own_keeps_the_bytes_and_does_not_quote_them(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +65,7 @@ def test_a_fault_of_our_own_keeps_the_bytes_and_does_not_quote_them(monkeypatch:
         raise RecursionError(f"because of {fields}")
 
     monkeypatch.setitem(KINDS, "detection", dataclasses.replace(DETECTION, from_wire=fail))
-    accepted = Intake(fabric="main", key_by="none", kinds=("detection",)).accept(message())
+    accepted = accept(message(), Intake(fabric="main", key_by="none", kinds=("detection",)))
     assert accepted.record.value == SAMPLE
     assert accepted.reason == "internal_error"
     assert dict(accepted.record.headers)["detail"] == b"RecursionError in fail"
@@ -82,7 +90,7 @@ def test_whatever_arrives_becomes_a_record_or_a_dead_letter_with_all_bytes(
         source_broker_id=client,
         received_at_ms=received,
     )
-    accepted = _INTAKE.accept(sent)
+    accepted = accept(sent)
     assert accepted.reason != "internal_error"
     if accepted.reason is None:
         assert accepted.record.destination == "detection"

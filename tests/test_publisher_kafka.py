@@ -274,7 +274,7 @@ def test_a_producer_that_makes_no_progress_though_kafka_answers_is_given_up(
         def open(self) -> None:
             pass
 
-        def send(self, row: Row, *, timestamp_ms: int | None = None) -> Any:
+        def send(self, row: Row, *, timestamp_ms: int | None = None, partition: int | None = None) -> Any:
             return Never()
 
     clock = _Fast(20)

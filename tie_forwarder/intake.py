@@ -1,6 +1,7 @@
 """Intake: every message that arrives becomes a record, that of its event or a dead letter with its bytes.
 
-Pure: no I/O, no threads, no metrics, no state. What it returns is accepted only when the spool has it.
+A valid event that a filter catches becomes nothing. Pure: no I/O, no threads, no metrics. What it returns is accepted
+only when the spool has it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from tie_forwarder.events.identity import event_id
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.events.message import Message
 from tie_forwarder.events.reasons import InvalidEventError, Reason
+from tie_forwarder.filters.filter_set import NO_FILTERS, Filter, FilterSet
 from tie_forwarder.records.dead_letter import render_dead_letter
 from tie_forwarder.records.event import KeyBy, render_event
 from tie_forwarder.records.record import Record
@@ -34,22 +36,34 @@ class Accepted(NamedTuple):
     """When the event occurred, in seconds since the epoch, by a clock that may be wrong; None where it is not said."""
 
 
+class Filtered(NamedTuple):
+    """A valid event that is not forwarded."""
+
+    kind: str
+    by: Filter
+
+
 class Intake:
     """Decodes, validates and renders. `accept` may be called on any thread."""
 
-    def __init__(self, *, fabric: str, key_by: KeyBy, kinds: tuple[str, ...]) -> None:
+    def __init__(self, *, fabric: str, key_by: KeyBy, kinds: tuple[str, ...], filters: FilterSet = NO_FILTERS) -> None:
         """`kinds` are the names of the enabled event kinds; an unknown one is a `KeyError`."""
         self._fabric = fabric
         self._key_by = key_by
         self._kinds = {KINDS[name].topic: KINDS[name] for name in kinds}
+        self.filters = filters
+        """What is not forwarded; others may take their place at any time."""
 
     def kind_of(self, message: Message) -> str:
         """The name of the message's event kind by its topic, or `unknown`."""
         kind = self._kinds.get(message.topic)
         return UNKNOWN_KIND if kind is None else kind.name
 
-    def accept(self, message: Message) -> Accepted:
-        """The record of the message. Never raises: what is no valid event becomes a dead letter with its bytes."""
+    def accept(self, message: Message) -> Accepted | Filtered:
+        """The record of the message, or the filter that catches its event; what is no valid event is never filtered.
+
+        Never raises: what is no valid event becomes a dead letter with its bytes.
+        """
         try:
             kind = self._kinds[message.topic]
         except KeyError:
@@ -57,6 +71,9 @@ class Intake:
             return _dead_letter(message, UNKNOWN_KIND, Reason.UNKNOWN_TOPIC, detail)
         try:
             event = decode(kind, message.payload)
+            caught_by = self.filters.first_that_catches(event)
+            if caught_by is not None:
+                return Filtered(kind.name, caught_by)
             record = render_event(event, message, event_id=event_id(message), fabric=self._fabric, key_by=self._key_by)
             return Accepted(record, kind.name, None, event.unknown_fields, event.time)
         except InvalidEventError as invalid:

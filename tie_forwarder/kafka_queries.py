@@ -21,6 +21,9 @@ from tie_forwarder.publisher.errors import classify
 
 _TIMEOUTS = {"bootstrap_timeout_ms": 3_000, "request_timeout_ms": 3_000, "reconnect_backoff_max_ms": 500}
 _LOOK_AGAIN_SECONDS = 0.05
+_POLL_MS = 200
+_POSITION_MS = 3_000
+_STALLED_SECONDS = 60.0
 
 
 class OutputRecord(NamedTuple):
@@ -80,14 +83,7 @@ class OutputTail:
     def __enter__(self) -> OutputTail:
         """Connect and fix where "now" is; ForwarderError when Kafka does not answer or a topic is missing."""
         with _translated(self._connection):
-            self._consumer = KafkaConsumer(
-                **{**self._connection, **_TIMEOUTS},
-                group_id=None,
-                enable_auto_commit=False,
-                allow_auto_create_topics=False,
-                isolation_level="read_committed",
-                auto_offset_reset="earliest",
-            )
+            self._consumer = _consumer(self._connection, committed=True)
             try:
                 self._assign()
             except BaseException:
@@ -105,13 +101,7 @@ class OutputTail:
         return [_record(record) for records in arrived.values() for record in records]
 
     def _assign(self) -> None:
-        partitions = []
-        for topic in self._topics:
-            numbers = self._consumer.partitions_for_topic(topic)
-            if not numbers:
-                message = f"the topic {topic} does not exist on {_servers(self._connection)}, or may not be described"
-                raise ForwarderError(message, remedy="create it, or grant Describe and Read on it")
-            partitions += [TopicPartition(topic, number) for number in sorted(numbers)]
+        partitions = _partitions(self._consumer, self._topics, self._connection)
         ask = self._consumer.beginning_offsets if self._from_beginning else self._consumer.end_offsets
         offsets = ask(partitions)
         self._consumer.assign(partitions)
@@ -122,6 +112,127 @@ class OutputTail:
         # An interrupted or failed client may raise anything while it closes, and nothing depends on it.
         with suppress(Exception):
             self._consumer.close(timeout_ms=1_000)
+
+
+class OutputReader:
+    """Reads topics up to ends that were asked beforehand, as a read_committed consumer does. One thread at a time."""
+
+    def __init__(self, *, connection: Mapping[str, Any], topics: Sequence[str]) -> None:
+        self._connection = connection
+        self._topics = tuple(dict.fromkeys(topics))
+        self._consumers: dict[bool, Any] = {}
+        self._partitions: list[TopicPartition] = []
+        self._left: dict[TopicPartition, int] = {}
+
+    def __enter__(self) -> OutputReader:
+        """Connect; ForwarderError when Kafka does not answer or a topic is missing."""
+        try:
+            with _translated(self._connection):
+                for committed in (True, False):
+                    self._consumers[committed] = _consumer(self._connection, committed=committed)
+                self._partitions = _partitions(self._consumers[True], self._topics, self._connection)
+                for consumer in self._consumers.values():
+                    # All of them, since the client forgets the metadata of topics that it has none of.
+                    consumer.assign(self._partitions)
+                    for partition in self._partitions:
+                        consumer.seek(partition, 0)
+                    consumer.pause(*self._partitions)
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def ends(self, *, committed: bool) -> dict[tuple[str, int], int]:
+        """By topic and partition the last stable offset, or else the high watermark."""
+        with _translated(self._connection):
+            ends = self._consumers[committed].end_offsets(self._partitions)
+        return {(place.topic, place.partition): end for place, end in ends.items()}
+
+    def read(
+        self, ends: Mapping[tuple[str, int], int], *, begins: Mapping[tuple[str, int], int] | None = None
+    ) -> Iterator[list[OutputRecord]]:
+        """Yield what stands before these ends, from the beginning or from `begins` on, in order in each partition.
+
+        An empty list tells that nothing has come for a moment. ForwarderError when nothing comes for a minute.
+        """
+        consumer = self._consumers[True]
+        wanted = {TopicPartition(*place): end for place, end in ends.items()}
+        with _translated(self._connection):
+            starts = consumer.beginning_offsets(list(wanted)) if begins is None else {}
+            for place, end in wanted.items():
+                consumer.seek(place, starts.get(place, 0) if begins is None else begins[place.topic, place.partition])
+                self._left[place] = self._distance(place, end)
+            consumer.resume(*wanted)
+        moved_at = time.monotonic()
+        try:
+            while self.unread:
+                before = self.unread
+                yield self._poll(consumer, wanted)
+                if self.unread != before:
+                    moved_at = time.monotonic()
+                elif time.monotonic() - moved_at > _STALLED_SECONDS:
+                    raise _stalled(self._left)
+        finally:
+            self._left = {}
+            consumer.pause(*self._partitions)
+
+    @property
+    def unread(self) -> int:
+        """How many offsets are left of the reading that is under way."""
+        return sum(self._left.values())
+
+    def _poll(self, consumer: Any, wanted: Mapping[TopicPartition, int]) -> list[OutputRecord]:
+        with _translated(self._connection):
+            arrived = consumer.poll(timeout_ms=_POLL_MS)
+            for place, end in wanted.items():
+                self._left[place] = self._distance(place, end)
+        return [
+            _record(record)
+            for place, records in arrived.items()
+            for record in records
+            if record.offset < wanted.get(place, 0)
+        ]
+
+    def _distance(self, place: TopicPartition, end: int) -> int:
+        """The position also passes the markers of transactions, which are no records."""
+        position: int | None = self._consumers[True].position(place, timeout_ms=_POSITION_MS)
+        return self._left.get(place, end) if position is None else max(0, end - position)
+
+    def _close(self) -> None:
+        for consumer in self._consumers.values():
+            with suppress(Exception):  # as above
+                consumer.close(timeout_ms=1_000)
+
+
+def _consumer(connection: Mapping[str, Any], *, committed: bool) -> Any:
+    return KafkaConsumer(
+        **{**connection, **_TIMEOUTS},
+        group_id=None,
+        enable_auto_commit=False,
+        allow_auto_create_topics=False,
+        isolation_level="read_committed" if committed else "read_uncommitted",
+        auto_offset_reset="earliest",
+    )
+
+
+def _partitions(consumer: Any, topics: Sequence[str], connection: Mapping[str, Any]) -> list[TopicPartition]:
+    found = []
+    for topic in topics:
+        numbers = consumer.partitions_for_topic(topic)
+        if not numbers:
+            message = f"the topic {topic} does not exist on {_servers(connection)}, or may not be described"
+            raise ForwarderError(message, remedy="create it, or grant Describe and Read on it")
+        found += [TopicPartition(topic, number) for number in sorted(numbers)]
+    return found
+
+
+def _stalled(left: Mapping[TopicPartition, int]) -> ForwarderError:
+    places = ", ".join(f"{place.topic}-{place.partition}" for place, count in left.items() if count)
+    message = f"nothing of {places} could be read for {_STALLED_SECONDS:.0f} s"
+    return ForwarderError(message, remedy="see whether the brokers run, and whether a transaction is open there")
 
 
 def _record(record: Any) -> OutputRecord:

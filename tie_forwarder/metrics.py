@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from tie_forwarder import __version__
 from tie_forwarder.events.reasons import Reason as DeadLetterReason
+from tie_forwarder.filters.filter_set import FILTER_NAMES
 from tie_forwarder.publisher.commands import Reason
 
 STATES = ("ok", "standby", "buffering", "blocked", "degraded")
@@ -83,6 +84,7 @@ class Metrics:
         self.settled = self._counter("events_settled", "Events found in the output, published by another or before.")
         self.duplicate = self._counter("events_duplicate", "Events that arrived again and were kept once.")
         self.dead_lettered = self._counter("events_dead_lettered", "Events that became dead letters.", ["reason"])
+        self.filtered = self._counter("events_filtered", "Valid events that a filter keeps back.", ["filter"])
         self.dropped = self._counter("events_dropped", "Events lost for good.", ["reason"])
         self.unknown_fields = self._counter("unknown_fields", "Fields that no model knows; they are kept.")
         self.ledger_imbalance = self._gauge(
@@ -138,6 +140,8 @@ class Metrics:
             self.published.labels(topic)
         for reason in DeadLetterReason:
             self.dead_lettered.labels(reason.value)
+        for name in FILTER_NAMES:
+            self.filtered.labels(name)
         self._create_fault_labels()
         for role in ROLES:
             self.group_role.labels(role)

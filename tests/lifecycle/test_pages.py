@@ -25,7 +25,7 @@ SECTIONS = {
     "receiver": "pid phase ready canary_answered_seconds_ago queue_events last_trouble last_restart",
     "spool": "events bytes limit_bytes when_full oldest_received_at",
     "publisher": "pid connected delivery waiting_seconds trouble last_restart",
-    "ledger": "in_spool_at_start received published settled dropped duplicate in_spool imbalance",
+    "ledger": "in_spool_at_start received published settled filtered dropped duplicate in_spool imbalance",
 }
 
 

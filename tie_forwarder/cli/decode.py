@@ -13,12 +13,14 @@ import click
 
 from tie_forwarder.config import load
 from tie_forwarder.config.dxl import Dxl
-from tie_forwarder.config.kafka import Kafka
+from tie_forwarder.config.filters import Filters
+from tie_forwarder.config.kafka import Kafka, Topics
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.events.message import Message
 from tie_forwarder.events.reasons import Reason
 from tie_forwarder.events.topics import TOPICS
-from tie_forwarder.intake import Accepted, Intake
+from tie_forwarder.filters.loading import load_filters
+from tie_forwarder.intake import Accepted, Filtered, Intake
 
 _MAX_READ = 16 * 1024 * 1024
 
@@ -30,26 +32,27 @@ _MAX_READ = 16 * 1024 * 1024
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="Configuration file, for its topics, key and fabric.  [default: the built-in defaults]",
+    help="Configuration file, for its topics, key, fabric and filters.  [default: the built-in defaults]",
 )
 def decode(file: Path, kind: str | None, topic: str | None, config: Path | None) -> None:
     """Show what would become of a payload.
 
     FILE holds the payload of one DXL message as it was on the wire; - is the standard input. Prints the Kafka record,
-    or the dead letter with its reason, as one JSON object; both end with 0. The message is taken to have arrived now
+    the dead letter with its reason, or the filter that keeps the event back, as one JSON object; each ends with 0. The
+    message is taken to have arrived now
     and without an id, so the event id is made from topic and payload; every kind counts as forwarded.
     """
     if kind and topic:
         raise click.UsageError("--kind and --topic say the same; give one of them")
     payload = _read(file)
-    dxl, kafka = Dxl(), Kafka()
+    dxl, kafka, filters = Dxl(), Kafka(), Filters()
     if config is not None:
         loaded = load(config)
-        dxl, kafka = loaded.dxl, loaded.kafka
-    intake = Intake(fabric=dxl.fabric, key_by=kafka.key, kinds=tuple(TOPICS))
+        dxl, kafka, filters = loaded.dxl, loaded.kafka, loaded.filters
+    intake = Intake(fabric=dxl.fabric, key_by=kafka.key, kinds=tuple(TOPICS), filters=load_filters(filters))
     message = Message("", topic or TOPICS[kind or "detection"], "", "", payload, time.time_ns() // 1_000_000)
     accepted = intake.accept(message)
-    click.echo(_as_json(_shown(accepted, kafka.topics.name_of(accepted.record.destination))).encode())
+    click.echo(_as_json(_shown(accepted, kafka.topics)).encode())
 
 
 def _read(file: Path) -> bytes:
@@ -71,8 +74,11 @@ def _read(file: Path) -> bytes:
     return payload
 
 
-def _shown(accepted: Accepted, topic: str) -> dict[str, Any]:
+def _shown(accepted: Accepted | Filtered, topics: Topics) -> dict[str, Any]:
+    if isinstance(accepted, Filtered):
+        return {"filtered": {"kind": accepted.kind, "filter": accepted.by.name, "meaning": accepted.by.meaning}}
     record = accepted.record
+    topic = topics.name_of(record.destination)
     headers = {name: value.decode() for name, value in record.headers}
     if accepted.reason is not None:
         return {

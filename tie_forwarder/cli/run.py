@@ -23,7 +23,7 @@ def run(config: Path | None, overrides: Mapping[str, str]) -> int:
     """Forward events until told to stop.
 
     SIGTERM and SIGINT drain the spool for at most shutdown.drain_seconds, a second one stops at once; SIGHUP reads the
-    configuration, certificates and secrets again. Nothing that the spool has accepted is lost either way.
+    configuration, filter lists, certificates and secrets again. Nothing that the spool has accepted is lost either way.
     """
 
     def load_inspected() -> tuple[Config, Inspection]:

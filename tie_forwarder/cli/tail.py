@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tie_forwarder.cli import config_options
+from tie_forwarder.cli.printing import printable, text_of
 from tie_forwarder.events.topics import TOPICS
 
 if TYPE_CHECKING:
@@ -129,39 +130,36 @@ def fabric_text(message: Message) -> str:
 
     kind = BY_TOPIC[message.topic]
     title = _TITLES.get(kind.name, _OTHER_TITLE)
-    head = f"{title} on topic: {_printable(message.topic)}"
+    head = f"{title} on topic: {printable(message.topic)}"
     try:
         return f"{head}\n{_pretty(decode(kind, message.payload).fields)}"
     except InvalidEventError as error:
-        return f"{head}\nno valid {title.lower()}: {_printable(str(error))}\n{_printable_bytes(message.payload)}"
+        return f"{head}\nno valid {title.lower()}: {printable(str(error))}\n{printable(text_of(message.payload))}"
 
 
 def kafka_text(record: OutputRecord) -> str:
-    """A record with its place, its id, the id of its schema if there is one, and for a dead letter the reason."""
+    """A record with its place, its id and the id of its schema, for a dead letter the reason, for a replay its time."""
+    from tie_forwarder.records.replayed import REPLAYED_AT, REPLAYED_TIME, REPLAYED_TO
     from tie_forwarder.records.wire_format import split_registry_prefix
 
-    head = f"{record.topic}[{record.partition}]@{record.offset} ce_id={_printable(record.header('ce_id')) or '-'}"
+    head = f"{record.topic}[{record.partition}]@{record.offset} ce_id={printable(record.header('ce_id')) or '-'}"
     value = record.value or b""
     if reason := record.header("reason"):
-        head += f" reason={_printable(reason)}"
+        head += f" reason={printable(reason)}"
     else:
         schema_id, value = split_registry_prefix(value)
         head += "" if schema_id is None else f" schema={schema_id}"
+    if replayed := record.header(REPLAYED_TIME):
+        head += f" replayed={printable(replayed)}"
+    if marked := record.header(REPLAYED_AT):
+        return f"{head}\nmarker: was replayed at {printable(marked)} to {printable(record.header(REPLAYED_TO))}"
     try:
         return f"{head}\n{_pretty(json.loads(value))}"
     except (ValueError, RecursionError):
-        return f"{head}\n{_printable_bytes(value)}"
+        return f"{head}\n{printable(text_of(value))}"
 
 
 def _pretty(document: Any) -> str:
     """As `MessageUtils.dict_to_json(document, True)` of dxlbootstrap; JSON escapes all controls but DEL."""
     text = json.dumps(document, sort_keys=True, indent=4, separators=(",", ": "))
     return text.replace("\x7f", "\\u007f")
-
-
-def _printable_bytes(payload: bytes) -> str:
-    return _printable(payload.decode("utf-8", "replace"))
-
-
-def _printable(text: str) -> str:
-    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)

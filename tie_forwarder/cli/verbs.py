@@ -26,6 +26,8 @@ VERBS = {
     "check": Verb("tie_forwarder.cli.check:check", "Check the configuration and the files that it names."),
     "tail": Verb("tie_forwarder.cli.tail:tail", "Print events as they arrive from the fabric."),
     "simulate": Verb("tie_forwarder.cli.simulate:simulate", "Publish events to a fabric."),
+    "dead-letters": Verb("tie_forwarder.cli.dead_letters:dead_letters", "List dead letters, or show one."),
+    "replay": Verb("tie_forwarder.cli.replay:replay", "Publish dead letters that are valid now."),
     "decode": Verb("tie_forwarder.cli.decode:decode", "Show what would become of a payload."),
     "schema": Verb("tie_forwarder.cli.schema:schema", "Print the JSON Schema of an event."),
     "demo": Verb("tie_forwarder.cli.demo:demo", "Run everything on this machine, with embedded servers."),

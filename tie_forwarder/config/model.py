@@ -8,6 +8,7 @@ from pydantic import Field, PrivateAttr
 
 from tie_forwarder.config.component import Component
 from tie_forwarder.config.dxl import Dxl
+from tie_forwarder.config.filters import Filters
 from tie_forwarder.config.group import Group
 from tie_forwarder.config.kafka import Kafka
 from tie_forwarder.config.origins import Origins
@@ -19,6 +20,7 @@ class Config(Component):
     """Everything that can be configured. Made by `load`; without arguments it holds the defaults, paths unresolved."""
 
     dxl: Dxl = Field(default_factory=Dxl)
+    filters: Filters = Field(default_factory=Filters)
     kafka: Kafka = Field(default_factory=Kafka)
     group: Group = Field(default_factory=Group)
     spool: Spool = Field(default_factory=Spool)

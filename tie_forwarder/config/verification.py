@@ -21,6 +21,7 @@ from tie_forwarder.config.fabric_file import FabricFile
 from tie_forwarder.config.faults import Fault
 from tie_forwarder.config.model import Config
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.filters.loading import list_faults
 
 
 def verify(config: Config, *, now: datetime | None = None) -> list[Fault]:
@@ -29,6 +30,10 @@ def verify(config: Config, *, now: datetime | None = None) -> list[Fault]:
     directory = config.spool.directory
     return [
         *fabric.faults(now=now),
+        *(
+            _fault(config, option, path, Finding(error.message, error.remedy))
+            for option, path, error in list_faults(config.filters)
+        ),
         *(_fault(config, *found) for found in _kafka_findings(config, now)),
         *(_fault(config, "spool.directory", directory, finding) for finding in _directory_findings(directory)),
     ]

@@ -26,6 +26,7 @@ _LEDGER_WORDS = {
     "received": "+ received from the fabric",
     "published": "- published to Kafka",
     "settled": "- found in Kafka already",
+    "filtered": "- kept back by a filter",
     "dropped": "- dropped",
     "duplicate": "- received twice",
     "in_spool": "- in the spool now",

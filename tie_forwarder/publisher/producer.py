@@ -41,12 +41,15 @@ class Producer:
         connection: dict[str, Any],
         options: dict[str, Any],
         topics: dict[str, str],
-        member: str,
+        member: str | None,
         partitions: Partitions,
         transactional_id: str | None = None,
         prefixes: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        """`prefixes` is what comes before the values of a destination: the bytes of a schema registry."""
+        """`member` is who the records say has published them; None where it is no member of a group.
+
+        `prefixes` is what comes before the values of a destination: the bytes of a schema registry.
+        """
         self._settings = {**PRODUCER, **options, **connection}
         self._retry_backoff_ms = self._settings["retry_backoff_ms"]
         if transactional_id is not None:
@@ -56,7 +59,7 @@ class Producer:
                 "retry_backoff_ms": BETWEEN_TRANSACTIONS_MS,
             }
         self._topics = topics
-        self._member = ("ce_forwarder", member.encode())
+        self._added = [] if member is None else [("ce_forwarder", member.encode())]
         self._partitions = partitions
         self._prefixes = prefixes
         self._producer: Any = None
@@ -80,7 +83,7 @@ class Producer:
         # One option for two things: batches are to be sent again less often than transactions are to follow each other.
         self._producer._accumulator.config["retry_backoff_ms"] = self._retry_backoff_ms  # noqa: SLF001
 
-    def send(self, row: Row, *, timestamp_ms: int | None = None) -> Any:
+    def send(self, row: Row, *, timestamp_ms: int | None = None, partition: int | None = None) -> Any:
         """Hands the row over and returns its future. Blocks up to `max_block_ms` for the topic's metadata.
 
         Raises PublisherError; one of class POISON concerns this row alone and leaves the producer whole.
@@ -89,12 +92,14 @@ class Producer:
         topic = self._topics[record.destination]
         try:
             count = len(self._producer.partitions_for(topic))
+            if partition is None:
+                partition = self._partitions.of(record.key, record.event_id, count)
             return self._producer.send(
                 topic,
                 value=self._prefixes.get(record.destination, b"") + record.value,
                 key=record.key,
-                headers=[*record.headers, self._member],
-                partition=self._partitions.of(record.key, record.event_id, count),
+                headers=[*record.headers, *self._added],
+                partition=partition,
                 timestamp_ms=record.received_at_ms if timestamp_ms is None else timestamp_ms,
             )
         except MessageSizeTooLargeError as error:

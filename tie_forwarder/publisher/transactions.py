@@ -9,7 +9,8 @@ still missing is that readers can see the records: `unseen` waits for that.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from kafka import TopicPartition
@@ -28,6 +29,7 @@ _ANSWER_SECONDS = 15.0
 _THROTTLED_SECONDS = 27.0
 """A quota may keep us waiting; but half of the transaction's time-out must be enough for everything."""
 
+_NO_PARTITIONS: Mapping[int, int] = MappingProxyType({})
 _CLOCK = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
 
@@ -82,11 +84,16 @@ class Transactions:
             return
 
     def publish(
-        self, rows: Sequence[Row], *, restamped: Set[int] = frozenset()
+        self,
+        rows: Sequence[Row],
+        *,
+        restamped: Set[int] = frozenset(),
+        partitions: Mapping[int, int] = _NO_PARTITIONS,
     ) -> list[tuple[str, int, int]] | Refusal:
         """One transaction with these rows: where each stands (topic, partition, offset) once the commit is proven.
 
-        The positions in `restamped` get the time of now instead of the time of receipt.
+        The positions in `restamped` get the time of now instead of the time of receipt; those in `partitions` go there,
+        wherever their keys would lead.
 
         Blocks for Kafka's answers, seconds at most. Raises Fenced, and PublisherError when the outcome is an error or
         is unknown; the producer is not to be used again after anything but a list.
@@ -98,7 +105,8 @@ class Transactions:
             for row in rows:
                 try:
                     now_ms = time.time_ns() // 1_000_000 if row.position in restamped else None
-                    sent.append(Sent(row, self._producer.send(row, timestamp_ms=now_ms)))
+                    partition = partitions.get(row.position)
+                    sent.append(Sent(row, self._producer.send(row, timestamp_ms=now_ms, partition=partition)))
                 except PublisherError as error:
                     if error.verdict.error_class is ErrorClass.POISON:
                         return Refusal(len(sent), error.verdict)

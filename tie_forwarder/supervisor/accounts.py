@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tie_forwarder.events.message import Message
-from tie_forwarder.intake import Accepted
+from tie_forwarder.intake import Accepted, Filtered
 from tie_forwarder.metrics import UNKNOWN_KIND, Metrics
 from tie_forwarder.records.record import Record
 from tie_forwarder.spool import Changes, Outcome, Settled
@@ -74,6 +74,13 @@ class Accounts:
             self._metrics.unknown_fields.inc(accepted.unknown_fields)
         if accepted.reason is not None:
             self._metrics.dead_lettered.labels(accepted.reason).inc()
+
+    def on_filtered(self, filtered: Filtered) -> None:
+        """Intake has judged an event that is not forwarded."""
+        self._received_by_kind[filtered.kind].inc()
+        self._metrics.filtered.labels(filtered.by.name).inc()
+        self._ledger.received += 1
+        self._ledger.filtered += 1
 
     def on_known(self, arrival: Arrival, kind: str) -> None:
         """An event has arrived that Kafka has already."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tie_forwarder.events.identity import event_id
 from tie_forwarder.events.message import Message
-from tie_forwarder.intake import Intake
+from tie_forwarder.intake import Filtered, Intake
 from tie_forwarder.spool import Incoming, pack_id
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.window import Arrival, Window
@@ -33,15 +33,18 @@ class Arrivals:
         self._held += messages
 
     def take(self) -> list[Incoming]:
-        """What is new among the held ones, decoded; the others are counted, and only that."""
+        """What is new among the held ones, decoded; the others and what is filtered are counted, and only that."""
         held, self._held = self._held, []
         found = []
         for message in held:
             arrival = self._window.arrive(pack_id(event_id(message)))
-            if arrival is Arrival.NEW:
-                accepted = self._intake.accept(message)
-                self._accounts.on_accepted(accepted)
-                found.append(Incoming(accepted.record, accepted.detection_time))
-            else:
+            if arrival is not Arrival.NEW:
                 self._accounts.on_known(arrival, self._intake.kind_of(message))
+                continue
+            accepted = self._intake.accept(message)
+            if isinstance(accepted, Filtered):
+                self._accounts.on_filtered(accepted)
+                continue
+            self._accounts.on_accepted(accepted)
+            found.append(Incoming(accepted.record, accepted.detection_time))
         return found

@@ -13,18 +13,20 @@ class Ledger:
     received: int = 0
     published: int = 0
     settled: int = 0
+    filtered: int = 0
     dropped: int = 0
     duplicate: int = 0
 
     def snapshot(self, in_spool: int) -> dict[str, int]:
         """All counts, and the imbalance, which is 0 unless events were lost or doubled unseen."""
         came = self.in_spool_at_start + self.received
-        went = self.published + self.settled + self.dropped + self.duplicate
+        went = self.published + self.settled + self.filtered + self.dropped + self.duplicate
         return {
             "in_spool_at_start": self.in_spool_at_start,
             "received": self.received,
             "published": self.published,
             "settled": self.settled,
+            "filtered": self.filtered,
             "dropped": self.dropped,
             "duplicate": self.duplicate,
             "in_spool": in_spool,

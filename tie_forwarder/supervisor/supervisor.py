@@ -21,7 +21,6 @@ from tie_forwarder.health import Assessment, Health
 from tie_forwarder.http.application import Application
 from tie_forwarder.http.board import Board, Notice
 from tie_forwarder.http.server import Server
-from tie_forwarder.intake import Intake
 from tie_forwarder.log import Log
 from tie_forwarder.metrics import Metrics
 from tie_forwarder.spool import Spool
@@ -29,6 +28,7 @@ from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.blueprint import publisher_configuration, receiver_configuration
 from tie_forwarder.supervisor.certificates import Certificates
 from tie_forwarder.supervisor.facts import facts_of
+from tie_forwarder.supervisor.filtering import Filtering
 from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.gauges import export
 from tie_forwarder.supervisor.guard import Guard, Restart
@@ -76,9 +76,10 @@ class Supervisor:
         )
         grouped = config.kafka.delivery == "exactly_once"
         self._publisher = PublisherWatch(first_role="standby" if grouped else "publishing", monotonic=time.monotonic)
+        self._filtering = Filtering(config)
         self._flow = Flow(
             spool=self._spool,
-            intake=Intake(fabric=config.dxl.fabric, key_by=config.kafka.key, kinds=config.dxl.events),
+            intake=self._filtering.intake,
             window=Window(seconds=config.group.window_seconds),
             accounts=self._accounts,
             receiver=self._receiver,
@@ -92,7 +93,7 @@ class Supervisor:
             attach=self._flow.attach_receiver,
             configuration=lambda: receiver_configuration(self._config),
             backoff=Backoff(first_seconds=0.2, most_seconds=5.0),
-            on_started=self._on_receiver_started,
+            on_started=lambda reason: self._metrics.receiver_restarts.labels(reason).inc(),
             exit_reason=self._why_receiver_ended,
         )
         self._publisher_guard = Guard(
@@ -132,6 +133,7 @@ class Supervisor:
         return self._shutdown()
 
     def _startup(self) -> None:
+        self._filtering.load(self._config)
         found = self._spool.open()
         if found.set_aside is not None:
             self._metrics.spool_corrupt.inc(found.events_lost)
@@ -269,9 +271,6 @@ class Supervisor:
             self._log.error("forwarder.stalled", loops=loops, exit_code=STALLED_EXIT_CODE)
         os._exit(STALLED_EXIT_CODE)
 
-    def _on_receiver_started(self, reason: str) -> None:
-        self._metrics.receiver_restarts.labels(reason).inc()
-
     def _why_receiver_ended(self) -> Restart | None:
         lost = self._receiver.status.lost
         return Restart("connection_lost", lost) if lost else None
@@ -285,6 +284,7 @@ class Supervisor:
         change = self._reload.again(self._config)
         if change is not None:
             self._config = change.config
+            self._filtering.load_again(change.config)
             self._certificates.replace(change.certificates)
             for guard in (self._receiver_guard, self._publisher_guard):
                 guard.say({"verb": "log_level", "level": change.config.log.level})

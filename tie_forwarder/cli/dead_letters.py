@@ -1,0 +1,158 @@
+"""`tie-forwarder dead-letters`: lists what is dead and why, or shows one letter whole.
+
+A payload may be anything, and may have been made to harm whoever looks at it: nothing of it comes to a terminal but
+escaped. Its bytes are written only to a file that did not exist, or to a pipe.
+"""
+
+from __future__ import annotations
+
+import heapq
+import logging
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tie_forwarder.cli import config_options
+from tie_forwarder.cli.letter_text import entry, json_line, page, summary, whole
+from tie_forwarder.cli.printing import printable
+from tie_forwarder.cli.since import selection_options
+from tie_forwarder.errors import ForwarderError
+
+if TYPE_CHECKING:
+    from tie_forwarder.dead_letters.letter import Letter
+    from tie_forwarder.dead_letters.selection import Selection
+    from tie_forwarder.dead_letters.topic import DeadLetterTopic
+
+_INTERRUPTED = 130
+
+
+@click.command(name="dead-letters")
+@config_options
+@selection_options
+@click.option("--limit", type=click.IntRange(min=1), help="Only the newest so many.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
+@click.option("--show", "wanted", metavar="ID", help="Show the letter with this ce_id whole, its payload escaped.")
+@click.option("--raw", is_flag=True, help="With --show: the payload's bytes and nothing else; not to a terminal.")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --show: the payload's bytes to this file, which must not exist.",
+)
+def dead_letters(
+    config: Path | None,
+    overrides: Mapping[str, str],
+    since: int | None,
+    reasons: Sequence[str],
+    limit: int | None,
+    as_json: bool,
+    wanted: str | None,
+    raw: bool,
+    output: Path | None,
+) -> int:
+    """List dead letters, or show one.
+
+    Each with time of receipt, reason, id, whether it was replayed, detail and the first bytes of its payload; the
+    oldest first within each partition, with --limit over all. Changes nothing, and joins no consumer group.
+    """
+    if wanted is None and (raw or output):
+        raise click.UsageError("--raw and --output go with --show")
+    if wanted is not None and (since is not None or reasons or limit):
+        raise click.UsageError("--since, --reason and --limit do not go with --show")
+    if sum((raw, output is not None, as_json)) > 1 and wanted is not None:
+        raise click.UsageError("give one of --raw, --output and --json")
+    if raw and sys.stdout.isatty():
+        raise click.UsageError("--raw writes bytes that could drive the terminal: send them to a pipe or a file")
+    from tie_forwarder.config import load
+    from tie_forwarder.dead_letters.selection import Selection
+    from tie_forwarder.dead_letters.topic import DeadLetterTopic, Interrupted
+    from tie_forwarder.demo.interruption import Interruption
+    from tie_forwarder.kafka_queries import OutputReader
+    from tie_forwarder.supervisor.blueprint import connection_settings
+
+    kafka = load(config, overrides=overrides).kafka
+    logging.getLogger("kafka").addHandler(logging.NullHandler())  # what it has to say stands in the errors
+    reader = OutputReader(connection=connection_settings(kafka), topics=[kafka.topics.dead_letter])
+    with Interruption() as interruption, reader:
+        ends = reader.ends(committed=True)
+        topic = DeadLetterTopic(reader=reader, ends=ends, interrupted=lambda: interruption.requested, steps=_Unseen())
+        try:
+            if wanted is None:
+                _list(topic, Selection(since, frozenset(reasons)), limit, as_json)
+            else:
+                _show(topic, wanted, as_json=as_json, raw=raw, output=output)
+        except Interrupted:
+            return _INTERRUPTED
+    return 0
+
+
+def _list(topic: DeadLetterTopic, selection: Selection, limit: int | None, as_json: bool) -> None:
+    from tie_forwarder.dead_letters.letter import packed
+
+    markers = topic.markers()
+    letters: Iterable[Letter] = filter(selection.takes, topic.letters())
+    if limit is not None:
+        letters = _newest(letters, limit)
+    reasons: Counter[str] = Counter()
+    replayed = 0
+    for letter in letters:
+        marker = markers.get(packed(letter.event_id))
+        reasons[letter.reason] += 1
+        replayed += marker is not None
+        line = json_line(summary(letter, marker)) if as_json else entry(letter, marker)
+        click.echo(line)
+    told = ", ".join(f"{printable(reason)} {count}" for reason, count in reasons.most_common())
+    click.echo(f"{reasons.total()} dead letters, {replayed} of them replayed{': ' if told else ''}{told}", err=True)
+
+
+def _newest(letters: Iterable[Letter], limit: int) -> Iterator[Letter]:
+    """The newest ones, the oldest of them first; no more than these are kept."""
+    numbered = ((letter.received_at_ms, number, letter) for number, letter in enumerate(letters))
+    return (letter for _, _, letter in sorted(heapq.nlargest(limit, numbered, key=lambda each: each[:2])))
+
+
+def _show(topic: DeadLetterTopic, wanted: str, *, as_json: bool, raw: bool, output: Path | None) -> None:
+    from tie_forwarder.dead_letters.letter import packed
+
+    event_id = wanted.strip("{}").lower()
+    # The last one, where a member has published it twice; all of them have the same payload.
+    found: Letter | None = None
+    for letter in topic.letters():
+        found = letter if letter.event_id == event_id else found
+    if found is None:
+        remedy = "see `tie-forwarder dead-letters` for what is there; Kafka deletes what is older than its retention"
+        raise ForwarderError(f"there is no dead letter with the id {printable(event_id)!r}", remedy=remedy)
+    if output is not None:
+        _write(output, found.payload)
+        click.echo(f"{len(found.payload)} bytes written to {output}", err=True)
+    elif raw:
+        sys.stdout.buffer.write(found.payload)
+    else:
+        marker = topic.markers().get(packed(event_id))
+        click.echo(json_line(whole(found, marker)) if as_json else page(found, marker))
+
+
+def _write(file: Path, payload: bytes) -> None:
+    """To a new file, for its owner only: never over another one, and never through a link."""
+    try:
+        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(payload)
+    except OSError as error:
+        remedy = "name a file that does not exist, in a directory that this user may write"
+        raise ForwarderError(f"--output {file}: {error.strerror or error}", remedy=remedy) from error
+
+
+class _Unseen:
+    """Steps that nobody watches: the list itself shows how far it is."""
+
+    def begin(self, what: str, total: int) -> None:
+        pass
+
+    def left(self, count: int) -> None:
+        pass

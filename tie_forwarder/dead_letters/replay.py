@@ -1,0 +1,129 @@
+"""The replay: each dead letter is judged again by today's rules, and what is valid now is published, once.
+
+The order is what makes it once. The outlet first fences every other replay and ends what hangs of earlier ones; then
+the end of the topic is fixed, and everything up to it is read for markers; only then anything is published. Each event
+goes into Kafka in one transaction with its marker, so that there are both or neither, wherever this process dies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from tie_forwarder.dead_letters.counts import Counts, Fate
+from tie_forwarder.dead_letters.letter import Letter, packed
+from tie_forwarder.dead_letters.selection import Selection
+from tie_forwarder.dead_letters.topic import DeadLetterTopic
+from tie_forwarder.intake import Filtered, Intake
+from tie_forwarder.records.record import Record
+from tie_forwarder.records.replayed import render_marker, render_replayed
+
+_BATCH_EVENTS = 200
+_BATCH_BYTES = 2 * 1024 * 1024
+
+
+class Pair(NamedTuple):
+    """What goes into Kafka together, or not at all."""
+
+    event: Record
+    marker: Record
+    partition: int
+    """Of the marker: that of its letter, which retention then deletes before the marker."""
+    reason: str
+    """Why the letter was dead."""
+
+
+class Refused(NamedTuple):
+    """A pair that Kafka does not take."""
+
+    pair: Pair
+    code: str
+    detail: str
+
+
+class Outlet(Protocol):
+    """Who writes to Kafka."""
+
+    def publish(self, pairs: Sequence[Pair]) -> list[Refused]:
+        """Publishes all pairs but those that it returns; afterwards readers see them. Raises ForwarderError."""
+
+
+class Replay:
+    """One run. One thread."""
+
+    def __init__(
+        self,
+        *,
+        topic: DeadLetterTopic,
+        intake: Intake,
+        topic_of: Callable[[str], str],
+        outlet: Outlet | None,
+        selection: Selection,
+        replayed_before: set[bytes],
+        now_ms: Callable[[], int],
+        counts: Counts,
+        on_refused: Callable[[Refused], None],
+    ) -> None:
+        """`outlet` is None for a dry run; `topic_of` knows the topic of a destination.
+
+        `replayed_before` holds packed ids of which no marker need be read. `counts` is right also after an error:
+        nothing counts as replayed that is not in Kafka.
+        """
+        self._counts = counts
+        self._topic = topic
+        self._intake = intake
+        self._topic_of = topic_of
+        self._outlet = outlet
+        self._selection = selection
+        self._done = replayed_before
+        self._now_ms = now_ms
+        self._on_refused = on_refused
+
+    def run(self) -> None:
+        """Judges and publishes up to the topic's end. Blocks; raises ForwarderError and Interrupted."""
+        self._done |= self._topic.markers().keys()
+        batch: list[Pair] = []
+        size = 0
+        for pair in self._pairs():
+            batch.append(pair)
+            size += len(pair.event.value)
+            if len(batch) >= _BATCH_EVENTS or size >= _BATCH_BYTES:
+                self._publish(batch)
+                batch, size = [], 0
+        if batch:
+            self._publish(batch)
+
+    def _pairs(self) -> Iterator[Pair]:
+        """The events that are valid now; the other letters are counted."""
+        for letter in self._topic.letters():
+            if self._selection.takes(letter):
+                judged = self._judge(letter)
+                if isinstance(judged, Fate):
+                    self._counts.add(letter.reason, judged)
+                else:
+                    self._done.add(packed(letter.event_id))
+                    yield judged
+
+    def _judge(self, letter: Letter) -> Pair | Fate:
+        if packed(letter.event_id) in self._done:
+            return Fate.BEFORE
+        if letter.refused:
+            return Fate.CUT
+        accepted = self._intake.accept(letter.message())
+        if isinstance(accepted, Filtered):
+            return Fate.FILTERED
+        if accepted.reason is not None:
+            return Fate.INVALID
+        now_ms = self._now_ms()
+        event = render_replayed(accepted.record, replayed_at_ms=now_ms)
+        marker = render_marker(letter.event_id, topic=self._topic_of(event.destination), replayed_at_ms=now_ms)
+        return Pair(event, marker, letter.record.partition, letter.reason)
+
+    def _publish(self, batch: Sequence[Pair]) -> None:
+        refused = [] if self._outlet is None else self._outlet.publish(batch)
+        for pair in batch:
+            self._counts.add(pair.reason, Fate.REPLAYED)
+        for each in refused:
+            self._counts.add(each.pair.reason, Fate.REPLAYED, -1)
+            self._counts.add(each.pair.reason, Fate.REFUSED)
+            self._on_refused(each)
