@@ -18,20 +18,23 @@ from hypothesis import given, settings
 from kafka.consumer.fetcher import ConsumerRecord as KafkaPythonRecord
 
 from tests.data.payloads import EVENT_ID, SAMPLE_DICT, valid_payloads
+from tests.data.records import record_of
 from tie_forwarder.consumer import (
     DeadLetterError,
     Detection,
     ForeignRecordError,
     InvalidRecordError,
     NoEventError,
+    ReplayMarker,
+    ReplayMarkerError,
     parse,
     parse_dead_letter,
 )
 from tie_forwarder.events.decoding import decode
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.events.message import Message
-from tie_forwarder.intake import Intake
 from tie_forwarder.records.record import Record
+from tie_forwarder.records.replayed import render_marker, render_replayed
 
 DATA = Path(__file__).parent / "data"
 REGISTRY_BYTES = b"\0\0\0\1\2"
@@ -74,10 +77,9 @@ CLIENTS = (kafka_python, aiokafka, confluent)
 
 def rendered(kind: str = "detection", *, payload: bytes | None = None, topic: str | None = None) -> Record:
     """What the forwarder makes of a payload, by default of the kind's sample."""
-    intake = Intake(fabric="main", key_by="agent_guid", kinds=tuple(KINDS))
     sample = (DATA / f"{kind}.json").read_bytes() if payload is None else payload
     received = Message(f"{{{EVENT_ID}}}", topic or KINDS[kind].topic, "68f3c7c6", "{302fcba6}", sample, 1795499438833)
-    return intake.accept(received).record
+    return record_of(received)
 
 
 def as_read(record: Record, shape: Shape = plain, *, prefix: bytes = b"") -> Any:
@@ -98,6 +100,7 @@ def test_a_record_of_each_client_gives_the_event_and_all_of_its_envelope(shape: 
         "subject": SAMPLE_DICT["hashes"]["sha256"],
         "occurred_at": datetime(2016, 12, 9, 16, 43, 16, tzinfo=timezone.utc),
         "received_at": datetime(2026, 11, 24, 5, 50, 38, 833000, tzinfo=timezone.utc),
+        "replayed_at": None,
         "dxl_topic": "/mcafee/event/tie/file/detection",
         "dxl_client": "68f3c7c6",
         "dxl_broker": "{302fcba6}",
@@ -154,8 +157,22 @@ def test_a_dead_letter_is_told_apart_and_can_be_read() -> None:
     assert (read.reason, read.payload, read.event_id) == ("not_json", b"no JSON", EVENT_ID)
     assert read.received_at == datetime(2026, 11, 24, 5, 50, 38, 833000, tzinfo=timezone.utc)
     assert (read.dxl_topic, read.dxl_client, read.forwarder) == (KINDS["detection"].topic, "68f3c7c6", "node-1")
-    with pytest.raises(ForeignRecordError, match="it is no dead letter"):
+    with pytest.raises(ForeignRecordError, match="it has not the headers of a dead letter"):
         parse_dead_letter(as_read(rendered()))
+
+
+def test_a_replayed_event_says_so_and_its_marker_is_no_dead_letter() -> None:
+    replayed_at = datetime(2026, 11, 24, 5, 50, 39, tzinfo=timezone.utc)
+    now_ms = 1795499439000
+    replayed = render_replayed(rendered(), replayed_at_ms=now_ms)
+    envelope = parse(kafka_python(replayed.key, replayed.value, replayed.headers)).envelope
+    assert (envelope.replayed_at, envelope.forwarder) == (replayed_at, None)
+    rendering = render_marker(EVENT_ID, topic="tie.file.detections", replayed_at_ms=now_ms)
+    marker = kafka_python(None, rendering.value, rendering.headers)
+    for read in (parse, parse_dead_letter):
+        with pytest.raises(ReplayMarkerError, match="a dead letter as replayed: the event stands in tie") as raised:
+            read(marker)
+        assert raised.value.marker == ReplayMarker(EVENT_ID, replayed_at, "tie.file.detections")
 
 
 def changed(**changes: bytes | None) -> Any:

@@ -24,6 +24,7 @@ import pytest
 import yaml
 from kafka import KafkaProducer
 
+from tests.data.records import record_of
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.kafka.tools import ConnectWorker, ToolsInstallation
 from tests.harness.topics import Topics
@@ -31,7 +32,6 @@ from tests.harness.waiting import wait_until
 from tie_forwarder.config.kafka import Topics as DefaultTopics
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.events.message import Message
-from tie_forwarder.intake import Intake
 from tie_forwarder.records.record import Record
 
 PAGE = Path(__file__).parent.parent / "docs" / "consumers.md"
@@ -75,7 +75,7 @@ def message_id(number: int) -> str:
 def rendered(kind: str, number: int, **changes: Any) -> Record:
     payload = json.dumps({**json.loads((DATA / f"{kind}.json").read_bytes().rstrip(b"\0")), **changes}).encode()
     message = Message(f"{{{message_id(number)}}}", KINDS[kind].topic, "", "", payload, RECEIVED_MS + number)
-    return Intake(fabric="main", key_by="agent_guid", kinds=tuple(KINDS)).accept(message).record
+    return record_of(message)
 
 
 class Output:
@@ -99,7 +99,7 @@ class Output:
                 if kind != "detection":
                     self._send(rendered(kind, 200 + len(kind)))
             bad = Message(f"{{{message_id(300)}}}", KINDS["detection"].topic, "", "", b"\x1b no JSON", RECEIVED_MS)
-            self._send(Intake(fabric="main", key_by="agent_guid", kinds=tuple(KINDS)).accept(bad).record)
+            self._send(record_of(bad))
             self._send(rendered("detection", EVENTS - 1, name=f"F{EVENTS - 1}.EXE"))
         self._producer.close()
 

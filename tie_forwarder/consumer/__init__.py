@@ -10,13 +10,14 @@ Takes the records of kafka-python, aiokafka and confluent-kafka as they come, wi
 raises a `NoEventError`, each sort a class of its own. Needs only pydantic, does no I/O, and is safe on any thread.
 """
 
-from tie_forwarder.consumer.dead_letter import DeadLetter, parse_dead_letter
+from tie_forwarder.consumer.dead_letter import DeadLetter, ReplayMarker, parse_dead_letter
 from tie_forwarder.consumer.envelope import Envelope
 from tie_forwarder.consumer.errors import (
     DeadLetterError,
     ForeignRecordError,
     InvalidRecordError,
     NoEventError,
+    ReplayMarkerError,
 )
 from tie_forwarder.consumer.parsing import Parsed, TieEvent, parse
 from tie_forwarder.events.certificate_reputation_change import CertificateReputationChange
@@ -36,6 +37,8 @@ __all__ = [
     "InvalidRecordError",
     "NoEventError",
     "Parsed",
+    "ReplayMarker",
+    "ReplayMarkerError",
     "TieEvent",
     "parse",
     "parse_dead_letter",

@@ -1,4 +1,4 @@
-"""A dead letter as a consumer reads it: the bytes that were no event, and why."""
+"""What stands in the dead-letter topic, as a consumer reads it: dead letters, and markers of the replayed ones."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from tie_forwarder.consumer.errors import ForeignRecordError
+from tie_forwarder.consumer.errors import ForeignRecordError, ReplayMarkerError
 from tie_forwarder.consumer.record import RawRecord, read_record
+from tie_forwarder.records.replayed import REPLAYED_AT, REPLAYED_TO
 
 
 @dataclass(frozen=True)
@@ -34,21 +35,45 @@ class DeadLetter:
     """The SHA-256 of the whole, in hex, beside the size."""
 
 
+@dataclass(frozen=True)
+class ReplayMarker:
+    """Says of a dead letter that its event was replayed."""
+
+    event_id: str | None
+    """The `event_id` of the dead letter and of the event."""
+    replayed_at: datetime | None
+    replayed_to: str
+    """The topic where the event stands now."""
+
+
 def parse_dead_letter(record: Any) -> DeadLetter:
-    """The dead letter in a record of any Kafka client. Raises `ForeignRecordError` where the record is none."""
+    """The dead letter in a record of any Kafka client.
+
+    Raises `ReplayMarkerError` for the marker of one that was replayed, and `ForeignRecordError` for anything else.
+    """
     raw = read_record(record)
-    if not is_dead_letter(raw):
-        raise ForeignRecordError(raw.place, "it is no dead letter: it lacks the headers reason and forwarder_version")
-    return read_dead_letter(raw)
+    found = read_letter(raw)
+    if isinstance(found, ReplayMarker):
+        raise ReplayMarkerError(raw.place, found)
+    if found is None:
+        raise ForeignRecordError(raw.place, "it has not the headers of a dead letter, reason and forwarder_version")
+    return found
 
 
-def is_dead_letter(raw: RawRecord) -> bool:
-    """Whether the headers are those of a dead letter."""
-    return "reason" in raw.headers and "forwarder_version" in raw.headers
+def read_letter(raw: RawRecord) -> DeadLetter | ReplayMarker | None:
+    """What stands among the dead letters; None where the headers are not those of any. Raises `InvalidRecordError`."""
+    if "forwarder_version" not in raw.headers:
+        return None
+    if REPLAYED_AT in raw.headers:
+        return _read_marker(raw)
+    return _read_dead_letter(raw) if "reason" in raw.headers else None
 
 
-def read_dead_letter(raw: RawRecord) -> DeadLetter:
-    """The dead letter of a record that is one. Raises `InvalidRecordError`."""
+def _read_marker(raw: RawRecord) -> ReplayMarker:
+    return ReplayMarker(raw.text("ce_id"), raw.time(REPLAYED_AT), raw.text(REPLAYED_TO) or "")
+
+
+def _read_dead_letter(raw: RawRecord) -> DeadLetter:
     size = raw.text("original_size") or ""
     return DeadLetter(
         event_id=raw.text("ce_id"),

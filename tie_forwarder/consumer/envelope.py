@@ -24,13 +24,15 @@ class Envelope:
     """When it occurred, by the clock of the endpoint or the TIE server, which may be wrong."""
     received_at: datetime | None
     """When the forwarder received it."""
+    replayed_at: datetime | None
+    """When it was replayed, where it had been a dead letter first."""
     dxl_topic: str | None
     dxl_client: str | None
     """Who published it on the fabric, by its certificate. It can be forged: information, no authentication."""
     dxl_broker: str | None
     """Where on the fabric it was published. It can be forged, too."""
     forwarder: str | None
-    """The member of the group that published it to Kafka."""
+    """The member of the group that published it to Kafka; None for a replayed event."""
     format: str
     """The format of the record's value, one of `kafka.format`."""
     schema_id: int | None
@@ -40,5 +42,5 @@ class Envelope:
     partition: int | None
     offset: int | None
     timestamp_ms: int | None
-    """In milliseconds since the epoch; the time of receipt."""
+    """In milliseconds since the epoch: the time of receipt, or of the replay."""
     key: str | None

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tie_forwarder.consumer.dead_letter import DeadLetter
+    from tie_forwarder.consumer.dead_letter import DeadLetter, ReplayMarker
 
 
 class NoEventError(Exception):
@@ -35,3 +35,11 @@ class DeadLetterError(NoEventError):
     def __init__(self, place: str, dead_letter: DeadLetter) -> None:
         self.dead_letter = dead_letter
         super().__init__(place, f"it is a dead letter ({dead_letter.reason}: {dead_letter.detail})")
+
+
+class ReplayMarkerError(NoEventError):
+    """It stands among the dead letters and says of one that its event was replayed; the event stands in its topic."""
+
+    def __init__(self, place: str, marker: ReplayMarker) -> None:
+        self.marker = marker
+        super().__init__(place, f"it marks a dead letter as replayed: the event stands in {marker.replayed_to}")

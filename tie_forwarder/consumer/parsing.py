@@ -6,9 +6,9 @@ from typing import Any, NamedTuple, TypeAlias
 
 from pydantic import ValidationError
 
-from tie_forwarder.consumer.dead_letter import is_dead_letter, read_dead_letter
+from tie_forwarder.consumer.dead_letter import ReplayMarker, read_letter
 from tie_forwarder.consumer.envelope import Envelope
-from tie_forwarder.consumer.errors import DeadLetterError, ForeignRecordError, InvalidRecordError
+from tie_forwarder.consumer.errors import DeadLetterError, ForeignRecordError, InvalidRecordError, ReplayMarkerError
 from tie_forwarder.consumer.record import RawRecord, read_record
 from tie_forwarder.events.certificate_reputation_change import CertificateReputationChange
 from tie_forwarder.events.detection import Detection
@@ -16,6 +16,7 @@ from tie_forwarder.events.event import Kind
 from tie_forwarder.events.file_reputation_change import FileReputationChange
 from tie_forwarder.events.first_instance import FirstInstance
 from tie_forwarder.events.kinds import KINDS
+from tie_forwarder.records.replayed import REPLAYED_TIME
 from tie_forwarder.records.wire_format import split_registry_prefix
 
 TieEvent: TypeAlias = Detection | FirstInstance | FileReputationChange | CertificateReputationChange
@@ -38,8 +39,11 @@ def parse(record: Any) -> Parsed:
     `NoEventError` for a record without an event, and `TypeError` for what is no record as the client received it.
     """
     raw = read_record(record)
-    if is_dead_letter(raw):
-        raise DeadLetterError(raw.place, read_dead_letter(raw))
+    letter = read_letter(raw)
+    if isinstance(letter, ReplayMarker):
+        raise ReplayMarkerError(raw.place, letter)
+    if letter is not None:
+        raise DeadLetterError(raw.place, letter)
     kind = _kind(raw)
     if raw.value is None:
         raise InvalidRecordError(raw.place, "it has no value")
@@ -78,6 +82,7 @@ def _envelope(raw: RawRecord, kind: Kind, schema_id: int | None) -> Envelope:
         dxl_topic=raw.text("ce_dxltopic"),
         dxl_client=raw.text("ce_dxlclient"),
         dxl_broker=raw.text("ce_dxlbroker"),
+        replayed_at=raw.time(REPLAYED_TIME),
         forwarder=raw.text("ce_forwarder"),
         format="json",
         schema_id=schema_id,

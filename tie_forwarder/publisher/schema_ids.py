@@ -90,26 +90,31 @@ class SchemaIds:
 
     def _find_out(self) -> None:
         assert self._registry is not None
-        schemas = schemas_by_subject(self._registry, self._topics)
         backoff = Backoff(first_seconds=0.5, most_seconds=5.0)
         while not self._stop.is_set():
-            answer = self._ask(self._registry, schemas)
-            if not isinstance(answer, Verdict):
-                self._prefixes = _prefixes(answer, self._topics)
+            found = find_prefixes(self._registry, self._topics, ask=self._ask)
+            if not isinstance(found, Verdict):
+                self._prefixes = found
                 self._known.set()
                 return
-            self._trouble = answer
+            self._trouble = found
             self._stop.wait(backoff.next_seconds())
+
+
+def find_prefixes(
+    registry: Mapping[str, Any], topics: Mapping[str, str], *, ask: Ask = _register
+) -> dict[str, bytes] | Verdict:
+    """What comes before the values of each destination, registered where it was not. Blocks for seconds."""
+    answer = ask(registry, schemas_by_subject(registry, topics))
+    if isinstance(answer, Verdict):
+        return answer
+    found = {destination: answer.get(_subject(topic)) for destination, topic in topics.items()}
+    return {destination: registry_prefix(number) for destination, number in found.items() if number is not None}
 
 
 def schemas_by_subject(registry: Mapping[str, Any], topics: Mapping[str, str]) -> dict[str, str]:
     """The schemas by the name that the registry has for each topic's values (TopicNameStrategy)."""
     return {_subject(topics[destination]): text for destination, text in registry["schemas"].items()}
-
-
-def _prefixes(ids: Ids, topics: Mapping[str, str]) -> dict[str, bytes]:
-    found = {destination: ids.get(_subject(topic)) for destination, topic in topics.items()}
-    return {destination: registry_prefix(number) for destination, number in found.items() if number is not None}
 
 
 def _subject(topic: str) -> str:
