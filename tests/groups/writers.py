@@ -113,7 +113,14 @@ class TransactionalWriter(_Writer):
             producer.close(timeout=5)
 
 
-def leave_hanging(*, kafka: KafkaCluster, topic: str, transactional_id: str, event_ids: Sequence[str]) -> None:
+def leave_hanging(
+    *,
+    kafka: KafkaCluster,
+    topic: str,
+    transactional_id: str,
+    event_ids: Sequence[str],
+    header: tuple[str, bytes] = ("ce_forwarder", b"b"),
+) -> None:
     """Leaves records of these events in a transaction of that id which the coordinator knows nothing of any more.
 
     So it is after Kafka was killed in a commit and took the partitions for deleted when it was back. A client can bring
@@ -125,6 +132,6 @@ def leave_hanging(*, kafka: KafkaCluster, topic: str, transactional_id: str, eve
     for number, event_id in enumerate(event_ids):
         partition = TopicPartition(topic, number % len(producer.partitions_for(topic)))
         producer._transaction_manager._partitions_in_transaction.add(partition)
-        headers = [("ce_id", event_id.encode()), ("ce_forwarder", b"b")]
+        headers = [("ce_id", event_id.encode()), header]
         producer.send(topic, value=b"{}", headers=headers, partition=partition.partition).get(timeout=10)
     producer._sender.force_close()

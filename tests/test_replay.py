@@ -1,0 +1,239 @@
+"""`replay`: what is valid now goes to its topic, once, whatever happens in between, and no member takes notice."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests.data.payloads import SAMPLES
+from tests.harness.detections import detection
+from tests.harness.kafka.cluster import KafkaCluster
+from tests.harness.topics import Topics
+from tests.harness.waiting import wait_until
+from tests.letters import Site, event_id, letter
+from tests.test_publisher_kafka import everything_in
+from tie_forwarder.errors import ForwarderError
+from tie_forwarder.events.reasons import Reason
+from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.kafka_queries import OutputReader
+from tie_forwarder.publisher.replaying import ReplayProducer
+from tie_forwarder.records.record import Record
+from tie_forwarder.records.replayed import render_marker, render_replayed
+
+LONG_AGO_MS = 1_700_000_000_123
+FATES = ["replayed", "before", "still invalid", "filtered", "not whole", "refused"]
+
+
+@pytest.fixture
+def site(kafka: KafkaCluster, topics: Topics, tmp_path: Path) -> Site:
+    return Site(directory=tmp_path, kafka=kafka, topics=topics)
+
+
+def valid(numbers: Sequence[int]) -> list[Record]:
+    """Letters whose events are valid today."""
+    return [letter(number, detection(number, agent=number % 5)) for number in numbers]
+
+
+def counted(output: str) -> dict[str, list[int]]:
+    """The table that a replay prints."""
+    lines = output.splitlines()
+    assert lines[0].split("  ")[0].strip() == "reason"
+    return {line.split()[0]: [int(cell) for cell in line.split()[1:]] for line in lines[1:]}
+
+
+def test_what_is_valid_now_is_replayed_once_with_a_marker(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    site.config["dxl"] = {"events": list(TOPICS), "fabric": "lab"}
+    site.write([
+        letter(number, SAMPLES[kind], reason=Reason.UNKNOWN_TOPIC, topic=TOPICS[kind], received_at_ms=LONG_AGO_MS)
+        for number, kind in enumerate(TOPICS)
+    ])  # fmt: skip
+    site.write([letter(8, b"{no json", reason=Reason.NOT_JSON)])
+    began = int(time.time() * 1000)
+    assert site.run("replay") == 0
+    table = counted(capfd.readouterr().out)
+    assert table == {
+        "not_json": [0, 0, 1, 0, 0, 0], "unknown_topic": [4, 0, 0, 0, 0, 0], "all": [4, 0, 1, 0, 0, 0],
+    }  # fmt: skip
+    for number, kind in enumerate(TOPICS):
+        (record,) = everything_in(site.kafka, site.topics.configuration()[kind])
+        headers = {name: value.decode() for name, value in record.headers}
+        assert headers["ce_id"] == event_id(number)
+        assert headers["ce_source"] == "/opendxl/lab"
+        assert headers["ce_dxltopic"] == TOPICS[kind]
+        assert headers["ce_receivedtime"] == "2023-11-14T22:13:20.123Z"
+        assert headers["ce_dxlclient"] == "{client}"
+        assert headers["ce_replayedtime"].endswith("Z")
+        assert "ce_forwarder" not in headers
+        assert began <= record.timestamp <= time.time() * 1000, "retention counts from the replay"
+        assert record.key
+        assert json.loads(record.value)["hashes"]
+    marker = site.markers()[0]
+    assert (marker.event_id, marker.value, marker.partition) == (event_id(0), b"", 0)
+    assert marker.headers["replayed_to"] == site.topics.detection
+    assert not {"reason", "ce_forwarder"} & marker.headers.keys()
+
+    assert site.run("replay") == 0
+    assert counted(capfd.readouterr().out)["all"] == [0, 4, 1, 0, 0, 0]
+    assert len(site.markers()) == 4
+    assert len(site.records(site.topics.detection)) == 1
+
+
+def test_a_marker_stands_in_the_partition_of_its_letter(site: Site) -> None:
+    site.kafka.administration.add_partitions(site.topics.dead_letter, total=3)
+    for partition in range(3):
+        site.write(valid(range(10 * partition, 10 * partition + 5)), partition=partition)
+    assert site.run("replay") == 0
+    numbers = {marker.event_id: marker.partition for marker in site.markers()}
+    assert numbers == {event_id(10 * partition + at): partition for partition in range(3) for at in range(5)}
+
+
+def test_what_is_not_whole_is_twice_there_or_is_none_of_ours_is_not_replayed(
+    site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (whole,) = valid([1])
+    cut = letter(2, detection(2, agent=2)[:50], reason=Reason.REFUSED_TOO_LARGE)
+    sized = cut._replace(headers=(*cut.headers, ("original_size", b"9000000")))
+    site.write([whole, whole, sized])
+    now = time.time_ns() // 1_000_000
+    headers = dict(whole.headers)
+    foreign = [
+        {}, {**headers, "ce_id": b"no uuid"}, {**headers, "reason": b""}, {**headers, "forwarder_version": b""},
+        {**headers, "ce_id": b"A5D868B2-1D2C-4F60-9F3E-0E6F6A1C2B3D"}, {**headers, "ce_id": b"\xff"},
+    ]  # fmt: skip
+    site.write_raw([(detection(3, agent=3), list(each.items()), now) for each in foreign])
+    assert site.run("replay") == 0
+    assert counted(capfd.readouterr().out) == {
+        "internal_error": [1, 1, 0, 0, 0, 0], "refused_too_large": [0, 0, 0, 0, 1, 0], "all": [1, 1, 0, 0, 1, 0],
+    }  # fmt: skip
+    assert [record.event_id for record in site.records(site.topics.detection)] == [event_id(1)]
+
+
+def test_a_dry_run_and_a_selection_leave_the_rest_alone(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    site.write([letter(1, detection(1, agent=1), received_at_ms=LONG_AGO_MS)])
+    site.write([*valid([2, 3]), letter(4, detection(4, agent=4), reason=Reason.BAD_HASH)])
+    assert site.run("replay", "--dry-run") == 0
+    output = capfd.readouterr().out
+    assert "replayable" in output
+    assert counted(output)["all"] == [4, 0, 0, 0, 0, 0]
+    assert not site.markers()
+    assert site.run("replay", "--since", "1h", "--reason", "internal_error") == 0
+    assert counted(capfd.readouterr().out) == {"internal_error": [2, 0, 0, 0, 0, 0], "all": [2, 0, 0, 0, 0, 0]}
+    assert site.run("replay", "--since", "2023-11-14T22:13:20.124Z", "--reason", "bad_hash") == 0
+    assert [marker.event_id for marker in site.markers()] == [event_id(number) for number in (2, 3, 4)]
+    capfd.readouterr()
+    assert site.run("replay", "--reason", "internal_error", "--reason", "bad_hash") == 0
+    assert counted(capfd.readouterr().out)["all"] == [1, 3, 0, 0, 0, 0]
+    site.judge.verdict(range(1, 5)).assert_exactly_once(in_order=False)
+
+
+def test_what_a_filter_keeps_back_stays_replayable(
+    site: Site, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    site.write(valid([1]))
+    site.config["filters"] = {"trust_level_at_least": 50}
+    assert site.run("replay") == 0
+    assert counted(capfd.readouterr().out)["all"] == [0, 0, 0, 1, 0, 0]
+    site.config["filters"] = {}
+    assert site.run("replay") == 0
+    assert counted(capfd.readouterr().out)["all"] == [1, 0, 0, 0, 0, 0]
+    site.config["filters"] = {"hashes_file": "gone"}
+    assert site.run("replay") == 78
+    assert "filters.hashes_file" in capfd.readouterr().err
+
+
+def test_a_record_that_kafka_refuses_is_counted_and_stops_no_other(
+    site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
+    site.kafka.administration.set_topic_config(site.topics.detection, max_message_bytes=4_000)
+    large = {7, 8, 30}
+    letters = valid(range(40))
+    for number in large:
+        payload = {**json.loads(detection(number, agent=1)), "name": "x" * 9_000}
+        letters[number] = letter(number, json.dumps(payload).encode())
+    site.write(letters)
+    assert site.run("replay") == 1
+    output = capfd.readouterr()
+    assert counted(output.out)["all"] == [37, 0, 0, 0, 0, 3]
+    for number in large:
+        assert f"Kafka refuses {event_id(number)}: too_large" in output.err
+    site.judge.verdict(range(40)).assert_exactly_once(dead_letters=3, in_order=False)
+    site.kafka.administration.set_topic_config(site.topics.detection, max_message_bytes=40_000)
+    assert site.run("replay") == 0
+    site.judge.verdict(range(40)).assert_exactly_once(in_order=False)
+
+
+# Deaths and rivals
+
+
+def test_killed_at_any_moment_it_leaves_both_or_neither(site: Site) -> None:
+    letters = 3_000
+    site.write(valid(range(letters)))
+    uncommitted = lambda: sum(1 for _ in site.judge.read(site.topics.detection, isolation="read_uncommitted"))  # noqa: E731
+    for least in (1, 700, 1_500):
+        process = site.start("replay")
+        wait_until(lambda least=least: uncommitted() >= least, timeout=30.0, what="records on their way")
+        process.kill()
+        process.communicate(timeout=10)
+        verdict = site.judge.verdict(range(letters))
+        assert not verdict.lost, verdict
+        assert not verdict.duplicated, verdict
+        assert verdict.records == len(site.markers())
+    assert site.run("replay") == 0
+    site.judge.verdict(range(letters)).assert_exactly_once(in_order=False)
+    assert len(site.markers()) == letters
+
+
+def test_of_two_at_once_the_later_one_goes_on_and_nothing_stands_twice(site: Site) -> None:
+    site.write(valid(range(2_000)))
+    rivals = [site.start("replay") for _ in range(3)]
+    said = [process.communicate(timeout=60) for process in rivals]
+    codes = [process.returncode for process in rivals]
+    assert 0 in codes
+    for code, (_, errors) in zip(codes, said, strict=True):
+        assert code in (0, 1)
+        assert code == 0 or "another replay of this group has begun" in errors
+    assert site.run("replay") == 0
+    site.judge.verdict(range(2_000)).assert_exactly_once(in_order=False)
+
+
+def test_a_replay_that_was_fenced_says_so_and_writes_nothing(site: Site) -> None:
+    connection = {"bootstrap_servers": site.kafka.bootstrap_servers}
+    topics = {"detection": site.topics.detection, "dead_letter": site.topics.dead_letter}
+    with OutputReader(connection=connection, topics=list(topics.values())) as reader:
+        first, second = (
+            ReplayProducer(
+                connection=connection,
+                options={},
+                topics=topics,
+                group=site.group,
+                stable_ends=lambda: reader.ends(committed=True),
+                high_ends=lambda: reader.ends(committed=False),
+                on_overrun=lambda what: pytest.fail(what),
+            )
+            for _ in range(2)
+        )
+        first.open()
+        second.open()
+        with pytest.raises(ForwarderError, match="another replay of this group has begun"):
+            first.publish(pairs(site, [1]))
+        assert second.publish(pairs(site, [1])) == []
+        first.close()
+        second.close()
+    assert [record.event_id for record in site.records(site.topics.detection)] == [event_id(1)]
+
+
+def pairs(site: Site, numbers: Sequence[int]) -> list[object]:
+    """What a replay would publish."""
+    from tie_forwarder.dead_letters.replay import Pair
+
+    found = []
+    for number in numbers:
+        record = Record("detection", event_id(number), None, b"{}", (("ce_id", event_id(number).encode()),), 0)
+        now = time.time_ns() // 1_000_000
+        marker = render_marker(event_id(number), topic=site.topics.detection, replayed_at_ms=now)
+        found.append(Pair(render_replayed(record, replayed_at_ms=now), marker, 0, "internal_error"))
+    return found
