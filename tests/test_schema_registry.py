@@ -13,16 +13,21 @@ from typing import Any
 import psutil
 import pytest
 
+from tests.harness.detections import detection
+from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.ports import free_port
 from tests.harness.registry.apicurio import Apicurio
 from tests.harness.registry.gate import Gate
 from tests.harness.server_process import is_gone
+from tests.harness.topics import Topics
 from tests.harness.waiting import wait_until
+from tests.letters import Site, event_id, letter
 from tie_forwarder.demo.certificates import Authority
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, Verdict
 from tie_forwarder.publisher.registry import ask_registry
 from tie_forwarder.records.registered_schema import registered_schema
+from tie_forwarder.records.wire_format import split_registry_prefix
 
 USER, PASSWORD = "forwarder", "right-password-9317"
 SCHEMAS = {name: registered_schema(kind) for name, kind in KINDS.items()}
@@ -135,6 +140,22 @@ def test_a_registry_that_is_down_or_hangs_may_come_back(registry: Apicurio) -> N
         registry.resume()
     assert_verdict(answer, ErrorClass.TRANSIENT, "registry", "does not answer")
     assert isinstance(ask_registry("register", settings(registry.url), schema), dict)
+
+
+def test_a_replay_registers_the_schema_and_writes_its_bytes_too(
+    registry: Apicurio, kafka: KafkaCluster, topics: Topics, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    site = Site(directory=tmp_path, kafka=kafka, topics=topics)
+    site.write([letter(1, detection(1, agent=1))])
+    site.config["kafka"]["schema_registry"] = {"url": f"http://127.0.0.1:{free_port()}"}
+    assert site.run("replay") == 1
+    assert "the schema registry at http://127.0.0.1" in capfd.readouterr().err
+    site.config["kafka"]["schema_registry"] = {"url": registry.url}
+    assert site.run("replay") == 0
+    (replayed,) = site.records(topics.detection)
+    assert split_registry_prefix(replayed.value)[0] == registry.latest(f"{topics.detection}-value")
+    (marker,) = site.markers()
+    assert (marker.event_id, marker.value) == (event_id(1), b"")
 
 
 def test_the_process_that_asks_ends_with_the_one_that_wants_to_know(registry: Apicurio) -> None:

@@ -54,10 +54,10 @@ class ReplayProducer:
         options: dict[str, Any],
         topics: dict[str, str],
         group: str,
-        registry: Mapping[str, Any] | None,
         stable_ends: Callable[[], Mapping[Place, int]],
         high_ends: Callable[[], Mapping[Place, int]],
         on_overrun: Callable[[str], None],
+        registry: Mapping[str, Any] | None = None,
     ) -> None:
         """`registry` is the schema registry with its schemas, if there is one.
 
