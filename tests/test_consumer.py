@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -15,9 +16,10 @@ import confluent_kafka
 import pytest
 from aiokafka.structs import ConsumerRecord as AiokafkaRecord
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from kafka.consumer.fetcher import ConsumerRecord as KafkaPythonRecord
 
-from tests.data.payloads import EVENT_ID, SAMPLE_DICT, valid_payloads
+from tests.data.payloads import EVENT_ID, SAMPLE_DICT, hostile_payloads, valid_payloads
 from tests.data.records import record_of
 from tie_forwarder.consumer import (
     DeadLetterError,
@@ -206,6 +208,25 @@ def test_what_is_no_event_is_refused_with_the_reason(record: Any, error: type[No
         parse(record)
     assert why in raised.value.why
     assert str(raised.value).startswith(f"{raised.value.place}: ")
+
+
+_NAMES = [name for name, _ in rendered().headers] + ["reason", "forwarder_version", "replayed_at", "original_size", "x"]
+_CONTENTS = st.one_of(st.binary(max_size=20), st.sampled_from([content for _, content in rendered().headers]))
+
+
+@settings(max_examples=200)
+@given(
+    value=st.one_of(
+        st.none(), st.binary(max_size=40), st.sampled_from([value for value, _ in hostile_payloads().values()])
+    ),
+    prefix=st.sampled_from([b"", REGISTRY_BYTES]),
+    headers=st.lists(st.tuples(st.sampled_from(_NAMES), _CONTENTS), max_size=5),
+)
+def test_whatever_stands_in_a_topic_it_is_an_event_or_no_event(
+    value: bytes | None, prefix: bytes, headers: list[tuple[str, bytes]]
+) -> None:
+    with suppress(NoEventError):
+        parse(plain(b"\xff", None if value is None else prefix + value, [*rendered().headers, *headers]))
 
 
 def test_an_error_event_of_confluent_kafka_is_no_record() -> None:
