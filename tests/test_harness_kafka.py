@@ -152,6 +152,20 @@ class TestJudge:
         judge.verdict(range(100)).assert_exactly_once()
         assert len(list(judge.read(topics.detection, isolation="read_uncommitted"))) == 200
 
+    def test_takes_a_replayed_letter_for_its_event_and_a_marker_without_one_for_a_loss(
+        self, kafka: KafkaCluster, topics: Topics, judge: Judge
+    ) -> None:
+        out = producer(kafka)
+        self.write(out, topics, 1, 2, 3, topic=topics.dead_letter)
+        for number in (1, 2):
+            headers = [("ce_id", message_id(number).strip("{}").encode()), ("replayed_at", b"now")]
+            out.send(topics.dead_letter, b"", headers=headers).get(timeout=10)
+        self.write(out, topics, 1)
+        out.close()
+
+        judge.verdict([1, 3]).assert_exactly_once(dead_letters=1)
+        assert judge.verdict([1, 2, 3]).lost == [2]
+
     def test_finds_what_is_lost_doubled_disordered_strange_or_dead(
         self, kafka: KafkaCluster, topics: Topics, judge: Judge
     ) -> None:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.conftest import MakeKafka
 from tests.data.payloads import SAMPLES
+from tests.groups.writers import TransactionalWriter, leave_hanging
 from tests.harness.detections import detection
 from tests.harness.kafka.cluster import KafkaCluster
+from tests.harness.kafka.properties import Security
 from tests.harness.topics import Topics
 from tests.harness.waiting import wait_until
 from tests.letters import Site, event_id, letter
 from tests.test_publisher_kafka import everything_in
+from tie_forwarder.dead_letters.replay import Pair
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.events.reasons import Reason
 from tie_forwarder.events.topics import TOPICS
@@ -172,10 +182,13 @@ def test_a_record_that_kafka_refuses_is_counted_and_stops_no_other(
 def test_killed_at_any_moment_it_leaves_both_or_neither(site: Site) -> None:
     letters = 3_000
     site.write(valid(range(letters)))
-    uncommitted = lambda: sum(1 for _ in site.judge.read(site.topics.detection, isolation="read_uncommitted"))  # noqa: E731
+
+    def on_their_way() -> int:
+        return sum(1 for _ in site.judge.read(site.topics.detection, isolation="read_uncommitted"))
+
     for least in (1, 700, 1_500):
         process = site.start("replay")
-        wait_until(lambda least=least: uncommitted() >= least, timeout=30.0, what="records on their way")
+        wait_until(lambda n=least: on_their_way() >= n, timeout=30.0, what="records on their way")  # type: ignore[misc]
         process.kill()
         process.communicate(timeout=10)
         verdict = site.judge.verdict(range(letters))
@@ -226,10 +239,8 @@ def test_a_replay_that_was_fenced_says_so_and_writes_nothing(site: Site) -> None
     assert [record.event_id for record in site.records(site.topics.detection)] == [event_id(1)]
 
 
-def pairs(site: Site, numbers: Sequence[int]) -> list[object]:
+def pairs(site: Site, numbers: Sequence[int]) -> list[Pair]:
     """What a replay would publish."""
-    from tie_forwarder.dead_letters.replay import Pair
-
     found = []
     for number in numbers:
         record = Record("detection", event_id(number), None, b"{}", (("ce_id", event_id(number).encode()),), 0)
@@ -237,3 +248,153 @@ def pairs(site: Site, numbers: Sequence[int]) -> list[object]:
         marker = render_marker(event_id(number), topic=site.topics.detection, replayed_at_ms=now)
         found.append(Pair(render_replayed(record, replayed_at_ms=now), marker, 0, "internal_error"))
     return found
+
+
+def test_a_transaction_of_somebody_else_is_waited_for(site: Site) -> None:
+    site.write(valid(range(20)))
+    with TransactionalWriter(
+        bootstrap_servers=site.kafka.internal_servers, topic=site.topics.detection, held_seconds=6.0
+    ) as writer:
+        writer.wait_until_open()
+        process = site.start("replay", "--reason", "internal_error")
+        output, errors = process.communicate(timeout=60)
+        assert process.returncode == 0, errors
+    assert counted(output)["all"] == [20, 0, 0, 0, 0, 0]
+    assert len(site.markers()) == 20
+
+
+def test_what_an_earlier_replay_left_hanging_is_committed_and_not_replayed_again(
+    make_kafka: MakeKafka, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    credulous = make_kafka(properties={"transaction.partition.verification.enable": "false"})
+    site = Site(directory=tmp_path, kafka=credulous, topics=Topics.unique().create(credulous.administration))
+    site.write(valid(range(6)))
+    leave_hanging(
+        kafka=credulous, topic=site.topics.detection, transactional_id=f"{site.group}-replay",
+        event_ids=[event_id(2), event_id(3), event_id(4)], header=("ce_replayedtime", b"2026-11-24T00:00:00.000Z"),
+    )  # fmt: skip
+    assert site.run("replay") == 0
+    assert counted(capfd.readouterr().out)["all"] == [3, 3, 0, 0, 0, 0]
+    found = sorted(record.event_id for record in site.records(site.topics.detection))
+    assert found == [event_id(number) for number in range(6)]
+
+
+def test_a_missing_right_is_named_and_the_documented_ones_are_enough(
+    make_kafka: MakeKafka, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    locked = make_kafka(security=Security(protocol="SASL_PLAINTEXT", users={"operator": "right"}), acls=True)
+    site = Site(directory=tmp_path, kafka=locked, topics=Topics.unique().create(locked.administration))
+    sasl = {"mechanism": "SCRAM-SHA-512", "username": "operator", "password": "right"}
+    site.config["kafka"]["security"] = {"protocol": "sasl_plaintext", "sasl": sasl}
+    site.write(valid([1]))
+
+    def refusal() -> str:
+        capfd.readouterr()
+        assert site.run("replay") == 1
+        return capfd.readouterr().err
+
+    def grant(*operations: str, resource: str = "topic", name: str) -> None:
+        for operation in operations:
+            locked.administration.grant("operator", operation, resource=resource, name=name)
+
+    grant("read", "describe", name=site.topics.dead_letter)
+    assert site.run("replay", "--dry-run") == 0
+    assert f"the topic {site.topics.detection} does not exist" in refusal()
+    grant("read", "describe", name=site.topics.detection)
+    assert f"transactional id {site.group}-replay" in refusal()
+    grant("write", "describe", resource="transactional_id", name=f"{site.group}-replay")
+    assert "grant this user Write" in refusal()
+    grant("write", name=site.topics.detection)
+    assert "grant this user Write" in refusal()
+    assert not site.records(site.topics.detection), "without its marker no event is there"
+    grant("write", name=site.topics.dead_letter)
+    assert site.run("replay") == 0
+    site.judge.verdict([1]).assert_exactly_once()
+    sasl["password"] = "wrong"
+    said = refusal()
+    assert "wrong" not in said
+    assert "kafka.security.sasl" in said
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("fault", ["hang", "kill"])
+def test_kafka_that_hangs_or_dies_ends_it_with_a_sentence_and_the_next_one_goes_on(
+    fault: str, make_kafka: MakeKafka, tmp_path: Path
+) -> None:
+    kafka = make_kafka()
+    site = Site(directory=tmp_path, kafka=kafka, topics=Topics.unique().create(kafka.administration))
+    letters = 20_000
+    site.write(valid(range(letters)))
+    process = site.start("replay")
+    wait_until(lambda: bool(site.records(site.topics.detection)), timeout=30.0, what="a replayed event")
+    getattr(kafka, fault)()
+    output, errors = process.communicate(timeout=90)
+    assert process.returncode == 1
+    assert errors.splitlines()[-1].startswith("Kafka")
+    assert "Traceback" not in errors
+    assert 0 < counted(output)["all"][0] < letters
+    kafka.resume() if fault == "hang" else kafka.restart()
+    assert site.run("replay") == 0
+    site.judge.verdict(range(letters)).assert_exactly_once(in_order=False)
+
+
+# The person in front of it
+
+
+def spawn_on(terminal: int, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    """The program with a terminal for everything that it says."""
+    command = [sys.executable, "-m", "tie_forwarder", *arguments]
+    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
+    return subprocess.Popen(command, stdout=terminal, stderr=terminal, env=environment)
+
+
+def drained(terminal: int) -> str:
+    """Everything that is said on a terminal until nobody holds its other end."""
+    text = b""
+    with suppress(OSError):
+        while piece := os.read(terminal, 4_096):
+            text += piece
+    os.close(terminal)
+    return text.decode(errors="replace")
+
+
+def test_a_signal_ends_it_in_good_order(site: Site) -> None:
+    site.write(valid(range(5_000)))
+    process = site.start("replay")
+    wait_until(lambda: bool(site.records(site.topics.detection)), timeout=30.0, what="a replayed event")
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert errors.splitlines()[-1] == "interrupted: the rest is left as it was"
+    replayed = counted(output)["all"][0]
+    assert 0 < replayed < 5_000
+    assert len(site.markers()) == len(site.records(site.topics.detection)) == replayed
+
+
+def test_a_terminal_has_a_bar_and_a_pipe_plain_lines(site: Site) -> None:
+    site.write([*valid(range(3)), letter(4, b"\x1b]0;title\x07", reason=Reason.NOT_JSON)])
+    master, slave = pty.openpty()
+    process = site.start("replay", "--dry-run")
+    plain = process.communicate(timeout=30)[1]
+    assert plain == "reading markers: 4\nreading dead letters: 4\n"
+    shown = spawn_on(slave, site.arguments("replay", "--dry-run"))
+    os.close(slave)
+    text = drained(master)
+    assert shown.wait(timeout=30) == 0
+    assert "reading dead letters" in text
+    assert "4/4" in text
+    assert "title" not in text
+
+
+def test_faults_are_one_sentence(site: Site, capfd: pytest.CaptureFixture[str]) -> None:
+    site.config["kafka"]["topics"]["dead_letter"] = "missing"
+    assert site.run("replay") == 1
+    assert capfd.readouterr().err.startswith("the topic missing does not exist")
+    site.config["kafka"]["bootstrap_servers"] = ["127.0.0.1:9"]
+    assert site.run("replay") == 1
+    assert capfd.readouterr().err.startswith("Kafka at 127.0.0.1:9")
+    for wrong in (["--since", "yesterday"], ["--reason", "none_such"], ["--since", "99999999999d"]):
+        assert site.run("replay", *wrong) == 2
+    assert "neither a span such as 90m" in capfd.readouterr().err
+    site.config["log"] = {"level": "loud"}
+    assert site.run("replay") == 78

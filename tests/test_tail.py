@@ -126,6 +126,15 @@ def test_control_characters_never_reach_the_terminal_raw() -> None:
     assert "a\\u001b\\u0007\\u007f\\u009bz" in fabric_text(message(valid))
 
 
+def test_a_replayed_event_and_a_marker_are_shown_as_such() -> None:
+    event = OutputRecord("t", 0, 1, 0, None, b"{}", (("ce_id", b"x"), ("ce_replayedtime", b"then\x1b")))
+    assert kafka_text(event) == "t[0]@1 ce_id=x replayed=then\\x1b\n{}"
+    marker = OutputRecord(
+        "t", 0, 2, 0, None, b"", (("ce_id", b"x"), ("replayed_at", b"then"), ("replayed_to", b"u\x07"))
+    )
+    assert kafka_text(marker) == "t[0]@2 ce_id=x\nmarker: was replayed at then to u\\x07"
+
+
 def test_what_is_no_detection_is_printed_with_the_reason() -> None:
     lines = fabric_text(message(b"[1]")).splitlines()
     assert lines[0] == f"Detection on topic: {TOPICS['detection']}"

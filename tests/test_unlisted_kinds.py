@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from tests.data.payloads import SAMPLES, message
-from tests.data.records import record_of
 from tie_forwarder.config import Config, load
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.intake import Accepted, Intake
 from tie_forwarder.publisher.listed_reader import ListedReader, UnlistedKind
 from tie_forwarder.spool import Changes, Incoming, Spool
 from tie_forwarder.supervisor.blueprint import publisher_configuration
@@ -30,11 +30,13 @@ def config(tmp_path: Path) -> Config:
 def spool(tmp_path: Path) -> Path:
     """A detection, then a first instance."""
     directory = tmp_path / "spool"
+    intake = Intake(fabric="main", key_by="none", kinds=tuple(TOPICS))
     spool = Spool(directory=directory, max_bytes=1 << 30, drop_oldest=True)
     spool.open()
     for kind in ("detection", "first_instance"):
-        record = record_of(message(SAMPLES[kind], topic=TOPICS[kind], message_id=""))
-        spool.apply(Changes(incoming=[Incoming(record, None)]))
+        accepted = intake.accept(message(SAMPLES[kind], topic=TOPICS[kind], message_id=""))
+        assert isinstance(accepted, Accepted)
+        spool.apply(Changes(incoming=[Incoming(accepted.record, None)]))
     spool.close()
     return directory
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import pytest
 
 from tie_forwarder.publisher.unseen import Unseen
@@ -33,43 +30,42 @@ def unseen(output: Output) -> Unseen:
     return Unseen(stable_ends=output.stable_ends, monotonic=lambda: output.now)
 
 
-def add(unseen: Unseen, *places: tuple[int, int]) -> Sequence[Any]:
-    """A batch with a row at each place."""
-    rows: Any = [f"row at {place}" for place in places]
-    unseen.add(rows, [("t", partition, offset) for partition, offset in places], 0.1)
-    return list(rows)
+def add(unseen: Unseen, positions: list[int], **ends: int) -> list[int]:
+    """A batch that ends in partitions `p0` and `p1` of the topic."""
+    unseen.add(positions, {("t", int(name[1:])): end for name, end in ends.items()}, 0.1)
+    return positions
 
 
-def rows_of(unseen: Unseen) -> list[Any]:
-    return [row for batch in unseen.release() for row in batch.rows]
+def positions_of(unseen: Unseen) -> list[int]:
+    return [position for batch in unseen.release() for position in batch.positions]
 
 
 def test_a_batch_is_seen_when_every_partition_is_stable_beyond_it(unseen: Unseen, output: Output) -> None:
-    rows = add(unseen, (0, 0), (0, 1), (1, 0))
+    positions = add(unseen, [1, 2, 3], p0=2, p1=1)
     output.ends = {("t", 0): 2, ("t", 1): 0}
-    assert rows_of(unseen) == []
+    assert positions_of(unseen) == []
     output.ends = {("t", 0): 2, ("t", 1): 1}
-    assert rows_of(unseen) == rows
+    assert positions_of(unseen) == positions
     assert not unseen
 
 
 def test_batches_are_seen_in_their_order(unseen: Unseen, output: Output) -> None:
-    first, second = add(unseen, (0, 0)), add(unseen, (1, 0))
+    first, second = add(unseen, [1], p0=1), add(unseen, [2], p1=1)
     output.ends = {("t", 0): 0, ("t", 1): 9}
-    assert rows_of(unseen) == []
+    assert positions_of(unseen) == []
     output.ends = {("t", 0): 9, ("t", 1): 9}
-    assert rows_of(unseen) == [*first, *second]
+    assert positions_of(unseen) == [*first, *second]
 
 
 def test_a_partition_that_kafka_does_not_name_hides(unseen: Unseen, output: Output) -> None:
-    add(unseen, (7, 0))
+    add(unseen, [1], p7=1)
     output.ends = {("t", 0): 9, ("t", 1): 9}
-    assert rows_of(unseen) == []
+    assert positions_of(unseen) == []
 
 
 def test_kafka_is_asked_now_and_then_and_only_while_something_waits(unseen: Unseen, output: Output) -> None:
     due = [unseen.due]
-    add(unseen, (0, 0))
+    add(unseen, [1], p0=1)
     for _ in range(10):
         due.append(unseen.due)
         if due[-1]:
@@ -79,7 +75,7 @@ def test_kafka_is_asked_now_and_then_and_only_while_something_waits(unseen: Unse
 
 
 def test_what_stays_hidden_is_told_and_complained_of_now_and_then(unseen: Unseen, output: Output) -> None:
-    add(unseen, (0, 0))
+    add(unseen, [1], p0=1)
     troubles, complaints = [], 0
     for _ in range(600):
         unseen.release()
@@ -96,7 +92,7 @@ def test_what_stays_hidden_is_told_and_complained_of_now_and_then(unseen: Unseen
 
 
 def test_what_a_new_producer_finds_is_read_from_the_output(unseen: Unseen, output: Output) -> None:
-    add(unseen, (0, 0))
+    add(unseen, [1], p0=1)
     unseen.clear()
     output.ends = {("t", 0): 9}
-    assert rows_of(unseen) == []
+    assert positions_of(unseen) == []

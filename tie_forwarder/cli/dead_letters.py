@@ -126,7 +126,7 @@ def _show(topic: DeadLetterTopic, wanted: str, *, as_json: bool, raw: bool, outp
         found = letter if letter.event_id == event_id else found
     if found is None:
         remedy = "see `tie-forwarder dead-letters` for what is there; Kafka deletes what is older than its retention"
-        raise ForwarderError(f"there is no dead letter with the id {printable(event_id)!r}", remedy=remedy)
+        raise ForwarderError(f"there is no dead letter with the id {event_id!r}", remedy=remedy)
     if output is not None:
         _write(output, found.payload)
         click.echo(f"{len(found.payload)} bytes written to {output}", err=True)

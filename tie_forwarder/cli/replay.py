@@ -54,7 +54,8 @@ def replay(
 
     loaded = load(config, overrides=overrides)
     logging.getLogger("kafka").addHandler(logging.NullHandler())  # what it has to say stands in the errors
-    reader = OutputReader(connection=connection_settings(loaded.kafka), topics=list(_topics(loaded).values()))
+    topics = [loaded.kafka.topics.dead_letter] if dry_run else list(_topics(loaded).values())
+    reader = OutputReader(connection=connection_settings(loaded.kafka), topics=topics)
     with Interruption() as interruption, reader:
         run = _Run(loaded, reader, Selection(since, frozenset(reasons)), interruption, dry_run=dry_run)
         try:

@@ -228,7 +228,7 @@ class ExactlyOnce:
             if len(rows) > 1:
                 return Suspected(before=result.before)
             return self._refused_alone(rows[0], result.verdict)
-        self._unseen.add(rows, result, time.monotonic() - started)
+        self._unseen.add([row.position for row in rows], result, time.monotonic() - started)
         self._read_to = last_position
         return Committed(len(rows))
 
@@ -239,8 +239,8 @@ class ExactlyOnce:
         """
         self._on_alive(True, self._unseen.trouble)
         for batch in self._unseen.release():
-            self._reports.published(batch.rows, batch.seconds)
-            self._tail.advance(batch.places)
+            self._reports.published(batch.positions, batch.seconds)
+            self._tail.advance(batch.ends)
         self._remember_at_times()
 
     def _refused_alone(self, row: Row, verdict: Verdict) -> BatchResult:

@@ -212,7 +212,9 @@ class PublisherProcess:
             self._note(None)
             self._causes.forget()
             self._published += len(rows)
-            self._reports.published(rows, time.monotonic() - (self._busy_since or time.monotonic()))
+            self._reports.published(
+                [row.position for row in rows], time.monotonic() - (self._busy_since or time.monotonic())
+            )
         self._busy_since = None
 
     def _on_refused(self, refused: Refused) -> None:

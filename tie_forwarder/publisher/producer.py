@@ -142,3 +142,14 @@ class Producer:
         except Exception:  # noqa: BLE001 - it raises when something is outstanding, and then leaves its thread alive
             return False
         return time.monotonic() - started < _CLOSE_SECONDS
+
+    def abandon(self) -> None:
+        """After an error, where the process does not end at once: stops its thread, and whatever it has not sent.
+
+        Else the library tries to close it when it is forgotten, and prints a traceback of how that fails.
+        """
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            producer._sender.force_close()  # noqa: SLF001 - the only way to stop it
+            producer._unregister_cleanup()  # noqa: SLF001 - or it is closed again at the end of the process
+            producer._closed = True  # noqa: SLF001 - or when it is forgotten

@@ -117,8 +117,7 @@ class ReplayProducer:
         """Lets the producer go."""
         self._closed.set()
         if self._transactions is not None:
-            with suppress(PublisherError):
-                self._transactions.close()
+            self._transactions.close()
 
     def _attempt(self, pairs: Sequence[Pair]) -> Refusal | None:
         """One transaction. After a refusal nothing of it is there, and the producer is a new one."""
@@ -131,10 +130,7 @@ class ReplayProducer:
                 raise PublisherError(verdict)
             self._open_new()
             return result
-        ends: dict[Place, int] = {}
-        for topic, partition, offset in result:
-            ends[topic, partition] = max(ends.get((topic, partition), 0), offset + 1)
-        self._wait_until_visible(ends)
+        self._wait_until_visible(result)
         return None
 
     def _find_prefixes(self) -> None:
@@ -146,8 +142,7 @@ class ReplayProducer:
 
     def _open_new(self) -> None:
         """A new producer; its initialisation ends what the one before has left open."""
-        before, self._transactions = self._transactions, None
-        if before is not None and not before.close():
+        if self._transactions is not None and not self._transactions.close():
             raise PublisherError(Verdict(ErrorClass.TRANSIENT, "renewed", "the producer could not be ended"))
         self._transactions = self._make(keep_waiting=True)
         self._transactions.open()
@@ -155,8 +150,11 @@ class ReplayProducer:
     def _end_what_is_open(self) -> None:
         """After an error: a transaction that stays open would hide what comes behind it from readers for a minute."""
         if self._transactions is not None:
+            self._transactions.abandon()
+            self._transactions = self._make(keep_waiting=False)
             with suppress(PublisherError, Fenced):
-                self._make(keep_waiting=False).open()
+                self._transactions.open()
+            self._transactions.abandon()
 
     def _make(self, *, keep_waiting: bool) -> Transactions:
         producer = Producer(
@@ -207,6 +205,7 @@ class ReplayProducer:
         try:
             yield
         except Fenced as error:
+            self._abandon()
             message = "another replay of this group has begun, and this one has ended"
             raise ForwarderError(message, remedy="let that one end; what was replayed is marked") from error
         except PublisherError as error:
@@ -216,6 +215,13 @@ class ReplayProducer:
                 remedy = f"grant this user Write and Describe on the transactional id {self._id}"
                 raise ForwarderError(f"Kafka: {verdict.detail}", remedy=remedy) from error
             raise ForwarderError(f"Kafka: {verdict.detail}", remedy=verdict.remedy or "run it again") from error
+        except BaseException:  # an interruption, too, leaves a producer behind that must not print when it is forgotten
+            self._abandon()
+            raise
+
+    def _abandon(self) -> None:
+        if self._transactions is not None:
+            self._transactions.abandon()
 
 
 def _rows(pairs: Sequence[Pair]) -> tuple[list[Row], dict[int, int]]:

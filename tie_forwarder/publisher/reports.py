@@ -24,9 +24,9 @@ class LinkReports:
         """These events stand in the output."""
         self._link.send(encode(Kind.SEEN, b"".join(item.event_id for item in found)))
 
-    def published(self, rows: Sequence[Row], seconds: float) -> None:
-        """Kafka is proven to have these rows."""
-        self._report({"published": ranges([row.position for row in rows]), "seconds": seconds})
+    def published(self, positions: Sequence[int], seconds: float) -> None:
+        """Kafka is proven to have the rows at these positions."""
+        self._report({"published": ranges(positions), "seconds": seconds})
 
     def refused(self, row: Row, verdict: Verdict) -> None:
         """Kafka refuses this row by itself."""

@@ -19,6 +19,8 @@ from tie_forwarder.publisher.settings import refresh_soon
 
 Positions: TypeAlias = "dict[str, dict[int, int]]"
 TopicIds: TypeAlias = "dict[str, str]"
+Ends: TypeAlias = "dict[tuple[str, int], int]"
+"""An offset by topic and partition; what stands before it is meant."""
 
 _POLL_MS = 100
 _POSITION_MS = 10_000
@@ -127,7 +129,7 @@ class Tail:
         ends = self._uncommitted.end_offsets(self._assigned)
         return {place: stable[place] for place in self._assigned if stable[place] < ends[place]}
 
-    def stable_ends(self) -> dict[tuple[str, int], int]:
+    def stable_ends(self) -> Ends:
         """The last stable offset by topic and partition, partitions that were just added included."""
         ends = self._committed.end_offsets(self._partitions())
         return {(place.topic, place.partition): end for place, end in ends.items()}
@@ -141,13 +143,8 @@ class Tail:
                 found[partition.topic][partition.partition] = position
         return found
 
-    def advance(self, published: Iterable[tuple[str, int, int]]) -> None:
-        """Skips what this member has published itself, given as topic, partition and offset: nobody else could."""
-        ends: dict[tuple[str, int], int] = {}
-        for topic, partition, offset in published:
-            place = (topic, partition)
-            if offset >= ends.get(place, 0):
-                ends[place] = offset + 1
+    def advance(self, ends: Ends) -> None:
+        """Skips what this member has published itself up to these ends: nobody else could."""
         for (topic, partition), end in ends.items():
             place_in_kafka = TopicPartition(topic, partition)
             # The producer may know a new partition before the tail does, which then reads it from its beginning.

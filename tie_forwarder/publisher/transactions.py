@@ -11,7 +11,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from kafka import TopicPartition
 from kafka.errors import KafkaTimeoutError
@@ -21,6 +21,7 @@ from tie_forwarder.publisher.deadline import Deadline
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
 from tie_forwarder.publisher.producer import Producer, Sent
 from tie_forwarder.publisher.settings import TRANSACTION_TIMEOUT_MS, refresh_soon
+from tie_forwarder.publisher.tail import Ends
 from tie_forwarder.spool import Row
 
 _INIT_SECONDS = 12.0
@@ -89,14 +90,14 @@ class Transactions:
         *,
         restamped: Set[int] = frozenset(),
         partitions: Mapping[int, int] = _NO_PARTITIONS,
-    ) -> list[tuple[str, int, int]] | Refusal:
-        """One transaction with these rows: where each stands (topic, partition, offset) once the commit is proven.
+    ) -> Ends | Refusal:
+        """One transaction with these rows: where they end in each partition once the commit is proven.
 
         The positions in `restamped` get the time of now instead of the time of receipt; those in `partitions` go there,
         wherever their keys would lead.
 
         Blocks for Kafka's answers, seconds at most. Raises Fenced, and PublisherError when the outcome is an error or
-        is unknown; the producer is not to be used again after anything but a list.
+        is unknown; the producer is not to be used again after anything but ends.
         """
         started = time.clock_gettime(_CLOCK)
         sent: list[Sent] = []
@@ -124,7 +125,7 @@ class Transactions:
         except Exception as error:  # noqa: BLE001 - the library's edge: whatever it raises is translated
             _raise(classify(error), error)
         self._check_clock(started)
-        return [_place(future.value) for _, future in sent]
+        return _ends(sent)
 
     def commit_empty(self, partitions: Iterable[TopicPartition]) -> None:
         """One transaction without a record over these partitions, which ends what hangs there by the same id.
@@ -153,6 +154,10 @@ class Transactions:
         """Ends the producer when nothing is outstanding; false when its thread could not be ended."""
         with self._deadline.within(_COMMIT_SECONDS, "closing a producer"):
             return self._producer.close()
+
+    def abandon(self) -> None:
+        """Lets the producer go after an error, in a process that goes on."""
+        self._producer.abandon()
 
     def _check(self, sent: Sequence[Sent]) -> Refusal | None:
         """Waits for every future and looks at every one."""
@@ -187,5 +192,9 @@ def _raise(verdict: Verdict, cause: BaseException | None) -> None:
     raise PublisherError(verdict) from cause
 
 
-def _place(metadata: Any) -> tuple[str, int, int]:
-    return metadata.topic, metadata.partition, metadata.offset
+def _ends(sent: Sequence[Sent]) -> Ends:
+    ends: Ends = {}
+    for _, future in sent:
+        place = future.value.topic, future.value.partition
+        ends[place] = max(ends.get(place, 0), future.value.offset + 1)
+    return ends

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple, TypeAlias
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, Verdict
-from tie_forwarder.spool import Row
-
-Place: TypeAlias = "tuple[str, int, int]"
+from tie_forwarder.publisher.tail import Ends
 
 _BETWEEN_LOOKS_SECONDS = 0.05
 _HIDDEN_SECONDS = 3.0
@@ -23,11 +21,12 @@ _BETWEEN_COMPLAINTS_SECONDS = 30.0
 
 
 class Batch(NamedTuple):
-    """The rows of one transaction."""
+    """One transaction."""
 
-    rows: Sequence[Row]
-    places: Sequence[Place]
-    """Topic, partition and offset of each."""
+    positions: Sequence[int]
+    """Its rows in the spool."""
+    ends: Ends
+    """Where its records end in the output."""
     seconds: float
     """How long the transaction took."""
     committed_at: float
@@ -39,7 +38,7 @@ class Unseen:
     def __init__(
         self,
         *,
-        stable_ends: Callable[[], Mapping[tuple[str, int], int]],
+        stable_ends: Callable[[], Ends],
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         """`stable_ends` asks Kafka for the last stable offset by topic and partition; it may block and raise."""
@@ -53,9 +52,9 @@ class Unseen:
     def __bool__(self) -> bool:
         return bool(self._batches)
 
-    def add(self, rows: Sequence[Row], places: Sequence[Place], seconds: float) -> None:
+    def add(self, positions: Sequence[int], ends: Ends, seconds: float) -> None:
         """A transaction was committed."""
-        self._batches.append(Batch(rows, places, seconds, self._monotonic()))
+        self._batches.append(Batch(positions, ends, seconds, self._monotonic()))
 
     def clear(self) -> None:
         """Forgets them: what becomes of them is read from the output."""
@@ -70,11 +69,11 @@ class Unseen:
     def release(self) -> list[Batch]:
         """Those that readers can see now. Asks Kafka; may block up to the request timeout and raise KafkaError."""
         self._looked_at = self._monotonic()
-        ends = self._stable_ends()
+        stable = self._stable_ends()
         released = []
-        while self._batches and not _hidden(self._batches[0], ends):
+        while self._batches and not _hidden(self._batches[0], stable):
             released.append(self._batches.popleft())
-        self._judge(ends)
+        self._judge(stable)
         return released
 
     def overdue(self) -> bool:
@@ -85,14 +84,14 @@ class Unseen:
         self._complained_at = now
         return True
 
-    def _judge(self, ends: Mapping[tuple[str, int], int]) -> None:
+    def _judge(self, stable: Ends) -> None:
         self.trouble = None
         if self._batches and self._monotonic() - self._batches[0].committed_at > _HIDDEN_SECONDS:
-            hidden = ", ".join(f"{topic}-{number}" for topic, number in _hidden(self._batches[0], ends))
+            hidden = ", ".join(f"{topic}-{number}" for topic, number in _hidden(self._batches[0], stable))
             detail = f"an open transaction hides committed records from readers: {hidden}"
             self.trouble = Verdict(ErrorClass.TRANSIENT, "open_transaction", detail, REMEDIES["open_transaction"])
 
 
-def _hidden(batch: Batch, ends: Mapping[tuple[str, int], int]) -> list[tuple[str, int]]:
+def _hidden(batch: Batch, stable: Ends) -> list[tuple[str, int]]:
     """The partitions in which readers do not see all of the batch."""
-    return sorted({(topic, number) for topic, number, offset in batch.places if offset >= ends.get((topic, number), 0)})
+    return sorted(place for place, end in batch.ends.items() if end > stable.get(place, 0))
