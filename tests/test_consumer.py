@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from base64 import b64encode
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime, timezone
 from importlib.metadata import packages_distributions
 from pathlib import Path
@@ -27,10 +29,12 @@ from tie_forwarder.consumer import (
     ForeignRecordError,
     InvalidRecordError,
     NoEventError,
+    OtherFormatError,
     ReplayMarker,
     ReplayMarkerError,
     parse,
     parse_dead_letter,
+    parse_document,
 )
 from tie_forwarder.events.decoding import decode
 from tie_forwarder.events.kinds import KINDS
@@ -143,6 +147,66 @@ def test_the_bytes_of_a_schema_registry_are_understood() -> None:
     event, envelope = parse(as_read(record, prefix=REGISTRY_BYTES))
     assert event == parse(as_read(record)).event
     assert envelope.schema_id == 258
+
+
+def structured(record: Record, **changes: Any) -> Any:
+    """The record in CloudEvents' structured mode, as the standard says, with what Kafka and the publisher need."""
+    attributes = {name[3:]: text.decode() for name, text in record.headers if name.startswith("ce_")}
+    event = {**attributes, "datacontenttype": "application/json", "data": json.loads(record.value), **changes}
+    headers = [("content-type", b"application/cloudevents+json; charset=UTF-8"), ("ce_id", EVENT_ID.encode()), MEMBER]
+    return plain(record.key, json.dumps(event).encode(), headers)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_cloudevent_in_structured_mode_gives_the_same_event_and_envelope(kind: str) -> None:
+    record = rendered(kind)
+    event, envelope = parse(as_read(record))
+    assert parse(structured(record)) == (event, replace(envelope, format="cloudevents"))
+    with_prefix = structured(record)._replace(value=REGISTRY_BYTES + structured(record).value)
+    assert parse(with_prefix) == (event, replace(envelope, format="cloudevents", schema_id=258))
+    document, same = parse_document(with_prefix)
+    assert (document["id"], document["data"], same.schema_id) == (EVENT_ID, json.loads(record.value), 258)
+
+
+def test_data_of_a_cloudevent_may_be_in_base64() -> None:
+    record = rendered()
+    coded = structured(record, data_base64=b64encode(record.value).decode())
+    event = json.loads(coded.value)
+    del event["data"]
+    assert parse(coded._replace(value=json.dumps(event).encode())).event == parse(as_read(record)).event
+    del event["data_base64"]
+    with pytest.raises(InvalidRecordError, match="a CloudEvent without data"):
+        parse(coded._replace(value=json.dumps(event).encode()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tail", [b"", b"\0"])
+def test_a_raw_payload_gives_the_same_event(kind: str, tail: bytes) -> None:
+    record = rendered(kind)
+    raw = record._replace(value=(DATA / f"{kind}.json").read_bytes() + tail)
+    event, envelope = parse(as_read(record))
+    assert parse(as_read(raw)) == (event, replace(envelope, format="raw"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("format_name", "document"),
+    [
+        ("ecs", {"@timestamp": "2026-11-24T05:50:38.833Z", "ecs": {"version": "8.17.0"}, "event": {"kind": "alert"}}),
+        ("ocsf", {"class_uid": 2004, "metadata": {"version": "1.5.0"}, "time": 1795499438833}),
+    ],
+)
+def test_a_document_of_another_standard_is_named_and_can_be_had(
+    kind: str, format_name: str, document: dict[str, Any]
+) -> None:
+    record = rendered(kind)
+    other = as_read(record._replace(value=json.dumps(document).encode()), prefix=REGISTRY_BYTES)
+    with pytest.raises(OtherFormatError, match=f"of the format {format_name}: read it with parse_document") as raised:
+        parse(other)
+    assert raised.value.format == format_name
+    found, envelope = parse_document(other)
+    assert found == document
+    assert envelope == replace(parse(as_read(record)).envelope, format=format_name, schema_id=258)
 
 
 def test_a_field_of_the_future_is_kept() -> None:

@@ -17,9 +17,10 @@ from tie_forwarder.consumer.errors import (
     ForeignRecordError,
     InvalidRecordError,
     NoEventError,
+    OtherFormatError,
     ReplayMarkerError,
 )
-from tie_forwarder.consumer.parsing import Parsed, TieEvent, parse
+from tie_forwarder.consumer.parsing import Parsed, ParsedDocument, TieEvent, parse, parse_document
 from tie_forwarder.events.certificate_reputation_change import CertificateReputationChange
 from tie_forwarder.events.detection import Detection
 from tie_forwarder.events.file_reputation_change import FileReputationChange
@@ -36,10 +37,13 @@ __all__ = [
     "ForeignRecordError",
     "InvalidRecordError",
     "NoEventError",
+    "OtherFormatError",
     "Parsed",
+    "ParsedDocument",
     "ReplayMarker",
     "ReplayMarkerError",
     "TieEvent",
     "parse",
     "parse_dead_letter",
+    "parse_document",
 ]

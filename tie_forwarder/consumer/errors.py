@@ -29,6 +29,14 @@ class InvalidRecordError(NoEventError):
     """It has the headers of an event, and its headers or its value are not what they say."""
 
 
+class OtherFormatError(NoEventError):
+    """Its value is a document of another standard, for which there is no model; `parse_document` gives it."""
+
+    def __init__(self, place: str, format_name: str) -> None:
+        self.format = format_name
+        super().__init__(place, f"its value is of the format {format_name}: read it with parse_document")
+
+
 class DeadLetterError(NoEventError):
     """It is a dead letter: what the fabric carried was no valid event, or Kafka refused its record."""
 

@@ -1,14 +1,19 @@
-"""From a record to its event: the headers say what it is, the value holds it."""
+"""From a record to its event: headers and value say what it is, and the value holds it."""
 
 from __future__ import annotations
 
 from typing import Any, NamedTuple, TypeAlias
 
-from pydantic import ValidationError
-
 from tie_forwarder.consumer.dead_letter import ReplayMarker, read_letter
 from tie_forwarder.consumer.envelope import Envelope
-from tie_forwarder.consumer.errors import DeadLetterError, ForeignRecordError, InvalidRecordError, ReplayMarkerError
+from tie_forwarder.consumer.errors import (
+    DeadLetterError,
+    ForeignRecordError,
+    InvalidRecordError,
+    OtherFormatError,
+    ReplayMarkerError,
+)
+from tie_forwarder.consumer.formats import Unfolded, read_document, read_event, unfold
 from tie_forwarder.consumer.record import RawRecord, read_record
 from tie_forwarder.events.certificate_reputation_change import CertificateReputationChange
 from tie_forwarder.events.detection import Detection
@@ -32,28 +37,61 @@ class Parsed(NamedTuple):
     envelope: Envelope
 
 
+class ParsedDocument(NamedTuple):
+    """What a record holds, as it stands there."""
+
+    document: dict[str, Any]
+    envelope: Envelope
+
+
 def parse(record: Any) -> Parsed:
     """The event in a record of any Kafka client, and its envelope.
 
     `record` has topic, key, value and headers, as attributes or as methods; key and value are bytes. Raises a
     `NoEventError` for a record without an event, and `TypeError` for what is no record as the client received it.
     """
+    opened = _open(record)
+    event, format_name = read_event(opened.kind, opened.unfolded)
+    return Parsed(event, _envelope(opened, format_name))
+
+
+def parse_document(record: Any) -> ParsedDocument:
+    """The JSON object that the value of an event's record is, of any format, and its envelope.
+
+    It is for the formats without models (`ecs`, `ocsf`) and takes the bytes of a schema registry off. Raises as `parse`
+    does, but for `OtherFormatError`.
+    """
+    opened = _open(record)
+    document = read_document(opened.unfolded.raw, opened.value)
+    try:
+        _, format_name = read_event(opened.kind, opened.unfolded)
+    except OtherFormatError as other:
+        format_name = other.format
+    return ParsedDocument(document, _envelope(opened, format_name))
+
+
+class _Opened(NamedTuple):
+    """A record that says that it has an event."""
+
+    kind: Kind
+    unfolded: Unfolded
+    value: bytes
+    schema_id: int | None
+
+
+def _open(record: Any) -> _Opened:
     raw = read_record(record)
     letter = read_letter(raw)
     if isinstance(letter, ReplayMarker):
         raise ReplayMarkerError(raw.place, letter)
     if letter is not None:
         raise DeadLetterError(raw.place, letter)
-    kind = _kind(raw)
+    schema_id, value = split_registry_prefix(raw.value or b"")
+    unfolded = unfold(raw, value)
+    kind = _kind(unfolded.raw)
     if raw.value is None:
         raise InvalidRecordError(raw.place, "it has no value")
-    schema_id, value = split_registry_prefix(raw.value)
-    envelope = _envelope(raw, kind, schema_id)
-    try:
-        event = kind.adapter.validate_json(value)
-    except ValidationError as error:
-        raise InvalidRecordError(raw.place, f"its value is no {kind.name}: {_first_complaint(error)}") from None
-    return Parsed(event, envelope)
+    return _Opened(kind, unfolded, value, schema_id)
 
 
 def _kind(raw: RawRecord) -> Kind:
@@ -66,7 +104,8 @@ def _kind(raw: RawRecord) -> Kind:
     return kind
 
 
-def _envelope(raw: RawRecord, kind: Kind, schema_id: int | None) -> Envelope:
+def _envelope(opened: _Opened, format_name: str) -> Envelope:
+    raw, kind = opened.unfolded.raw, opened.kind
     event_id, source = raw.text("ce_id"), raw.text("ce_source")
     if event_id is None or source is None:
         missing = "ce_id" if event_id is None else "ce_source"
@@ -84,17 +123,11 @@ def _envelope(raw: RawRecord, kind: Kind, schema_id: int | None) -> Envelope:
         dxl_broker=raw.text("ce_dxlbroker"),
         replayed_at=raw.time(REPLAYED_TIME),
         forwarder=raw.text("ce_forwarder"),
-        format="json",
-        schema_id=schema_id,
+        format=format_name,
+        schema_id=opened.schema_id,
         topic=raw.topic,
         partition=raw.partition,
         offset=raw.offset,
         timestamp_ms=raw.timestamp_ms,
         key=None if raw.key is None else raw.key.decode("utf-8", "replace"),
     )
-
-
-def _first_complaint(error: ValidationError) -> str:
-    complaint = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    place = ".".join(map(str, complaint["loc"]))
-    return f"{place}: {complaint['msg']}" if place else complaint["msg"]
