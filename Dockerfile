@@ -2,10 +2,12 @@
 ARG BASE=docker.io/library/python:3.12-slim-bookworm
 
 FROM ${BASE} AS build
+# For a schema registry: --build-arg REQUIREMENTS=requirements-registry.lock
+ARG REQUIREMENTS=requirements.lock
 WORKDIR /src
-COPY requirements.lock pyproject.toml README.md LICENSE ./
+COPY ${REQUIREMENTS} pyproject.toml README.md LICENSE ./
 RUN python -m venv /opt/tie-forwarder \
- && /opt/tie-forwarder/bin/python -m pip install --no-cache-dir --require-hashes --no-deps -r requirements.lock
+ && /opt/tie-forwarder/bin/python -m pip install --no-cache-dir --require-hashes --no-deps -r ${REQUIREMENTS}
 COPY tie_forwarder ./tie_forwarder
 RUN /opt/tie-forwarder/bin/python -m pip install --no-cache-dir --no-deps .
 

@@ -43,6 +43,8 @@ lock: setup
 	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
 		pyproject.toml -o requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+		--extra registry -c requirements.lock pyproject.toml -o requirements-registry.lock
+	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--extra dev -c requirements.lock pyproject.toml tests/build-requirements.in -o tests/requirements.lock
 
 clean:

@@ -66,7 +66,7 @@ def test_the_reference_file_says_a_default_that_is_not_null_literally() -> None:
             silent.add(option[-1])
     assert silent == {
         "ca_file", "certificate_file", "key_file", "key_password", "key_password_file",
-        "mechanism", "username", "password", "password_file", "member",
+        "mechanism", "username", "password", "password_file", "member", "url",
         "trust_level_at_least", "trust_level_at_most", "hashes_file", "agents_file",
     }  # fmt: skip
 

@@ -88,3 +88,11 @@ def test_a_bad_format_for_all_is_told_once(tmp_path: Path) -> None:
     with pytest.raises(ConfigError) as raised:
         formats(tmp_path, "kafka: {format: ecz}\n")
     assert len(raised.value.faults) == 1
+
+
+def test_the_payload_as_it_came_has_no_schema_for_a_registry(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError) as raised:
+        formats(tmp_path, "kafka: {format: {detection: raw}, schema_registry: {url: 'http://127.0.0.1:1'}}\n")
+    (fault,) = raised.value.faults
+    assert fault.field == "kafka.format.detection"
+    assert "remove kafka.schema_registry.url" in fault.remedy

@@ -18,6 +18,7 @@ EDGES = {
     "dxlclient": ("receiver/",),
     "dxltieclient": ("receiver/",),
     "kafka": ("publisher/", "kafka_queries.py"),
+    "confluent_kafka": ("publisher/registry.py",),
     "sqlite3": ("spool/",),
     "prometheus_client": ("metrics.py", "http/", "supervisor/supervisor.py"),
     "waitress": ("http/",),
@@ -55,7 +56,10 @@ def loaded_by(module: str) -> set[str]:
     ("module", "strangers"),
     [
         ("tie_forwarder.receiver.process", {"pydantic", "structlog", "kafka", "sqlite3", "prometheus_client", "yaml"}),
-        ("tie_forwarder.publisher.process", {"pydantic", "structlog", "dxlclient", "prometheus_client", "yaml"}),
+        (
+            "tie_forwarder.publisher.process",
+            {"pydantic", "structlog", "dxlclient", "prometheus_client", "yaml", "confluent_kafka"},
+        ),
     ],
 )
 def test_a_child_loads_nothing_that_only_others_need(module: str, strangers: set[str]) -> None:

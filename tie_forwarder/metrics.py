@@ -33,12 +33,13 @@ RESTART_REASONS = (
 PUBLISH_ERRORS = {
     "transient": (
         "connection", "timeout", "leader_election", "not_enough_replicas", "quota", "stuck", "spool", "renewed",
-        "transactions_unavailable", "open_transaction", "topic_cut", "unknown",
+        "transactions_unavailable", "open_transaction", "topic_cut", "registry", "unknown",
     ),
     "blocked": (
         "authentication", "sasl_mechanism", "tls", "unknown_topic", "invalid_topic", "topic_authorization",
         "group_authorization", "cluster_authorization", "transactional_id_authorization", "transactions_unavailable",
-        "unsupported_version", "producer_options", "clock",
+        "unsupported_version", "producer_options", "clock", "registry_authentication", "registry_authorization",
+        "registry_tls", "registry_url", "registry_incompatible", "registry_refused", "registry_client",
     ),
     "poison": ("too_large", "invalid_record", "invalid_timestamp", "policy_violation"),
     "fenced": ("fenced",),

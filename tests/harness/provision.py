@@ -1,7 +1,8 @@
 """Installs the servers of the tests where they are missing: `python -m tests.harness.provision`.
 
-Owns: what the tests need besides Python: Mosquitto, a Java runtime and Apache Kafka's jars. Must not: name where
-packages come from (apt and Maven are set up for that), leave a service running, or do anything when nothing is missing.
+Owns: what the tests need besides Python: Mosquitto, a Java runtime, Apache Kafka with its tools, Apicurio Registry.
+Must not: name where packages come from (apt and Maven are set up for that), leave a service running, or do anything
+when nothing is missing.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from pathlib import Path
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.kafka.installation import Installation, ProvisioningError, cache_directory
 from tests.harness.kafka.java import OLDEST_VERSION, find_java
+from tests.harness.kafka.tools import ToolsInstallation
 from tests.harness.mosquitto import mosquitto_path
+from tests.harness.registry.installation import RegistryInstallation
 
 
 def missing() -> list[str]:
@@ -31,6 +34,10 @@ def missing() -> list[str]:
         absent.append(f"a Java runtime of version {OLDEST_VERSION} or newer")
     if not Installation().complete:
         absent.append("the jars of Apache Kafka")
+    if not ToolsInstallation().complete:
+        absent.append("the jars of Kafka's tools and of Kafka Connect")
+    if not RegistryInstallation().complete:
+        absent.append("Apicurio Registry")
     return absent
 
 
@@ -44,6 +51,12 @@ def provision() -> None:
         if not installation.complete:
             _say("fetching the jars of Apache Kafka")
             _complete(installation)
+        if not ToolsInstallation().complete:
+            _say("fetching the jars of Kafka's tools and of Kafka Connect")
+            ToolsInstallation().fetch()
+        if not RegistryInstallation().complete:
+            _say("fetching Apicurio Registry, 142 MB")
+            RegistryInstallation().fetch()
 
 
 def _install_packages() -> None:
@@ -52,7 +65,8 @@ def _install_packages() -> None:
         packages.append("mosquitto")
     if find_java() is None:
         packages.append("openjdk-17-jre-headless")
-    if not Installation().complete and shutil.which("mvn") is None:
+    fetched = (Installation().complete, ToolsInstallation().complete, RegistryInstallation().complete)
+    if not all(fetched) and shutil.which("mvn") is None:
         packages.append("maven")
     if not packages:
         return

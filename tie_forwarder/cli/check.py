@@ -24,13 +24,14 @@ from tie_forwarder.supervisor.blueprint import publisher_configuration
 
 
 @click.command
-@click.option("--connect", is_flag=True, help="Ask Kafka, too: servers, topics, rights, transactions. Changes nothing.")
+@click.option("--connect", is_flag=True, help="Ask Kafka and the schema registry, too. Changes nothing.")
 @config_options
 def check(connect: bool, config: Path | None, overrides: Mapping[str, str]) -> int:
     """Check the configuration and the files that it names.
 
     Prints every option with its effective value and ends with 78 when there is a fault. Connects to nothing, unless
-    --connect says so: then it ends with 1 when Kafka would not let the forwarder do its work.
+    --connect says so: then it asks for servers, topics, rights, transactions and schemas, and ends with 1 when they
+    would not let the forwarder do its work.
     """
     loaded = load(config, overrides=overrides)
     faults = verify(loaded)
@@ -57,8 +58,9 @@ def _connect(config: Config) -> int:
     told = publisher_configuration(config, resume=None)
     examination = Examination(
         connection=told["connection"],
-        topics=list(dict.fromkeys(told["topics"].values())),
+        topics=told["topics"],
         group=told["group"] if told["delivery"] == "exactly_once" else None,
+        registry=told["registry"],
     )
     faults = 0
     for finding in examination.run():
@@ -112,6 +114,7 @@ def _certificate_lines(config: Config) -> Iterator[str]:
         "DXL brokers": fabric.certificate("BrokerCertChain"),
         "Kafka client": config.kafka.security.certificate_file,
         "Kafka brokers": config.kafka.security.ca_file,
+        "schema registry": config.kafka.schema_registry.ca_file,
     }
     for role, path in paths.items():
         if path is None:

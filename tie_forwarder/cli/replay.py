@@ -162,7 +162,7 @@ class _Run:
 
     def _outlet(self) -> ReplayProducer:
         from tie_forwarder.publisher.replaying import ReplayProducer
-        from tie_forwarder.supervisor.blueprint import connection_settings
+        from tie_forwarder.supervisor.blueprint import connection_settings, registry_settings
 
         kafka = self._config.kafka
         return ReplayProducer(
@@ -170,6 +170,7 @@ class _Run:
             options=dict(kafka.producer),
             topics=_topics(self._config),
             group=self._config.group.name,
+            registry=registry_settings(kafka, kinds=self._config.dxl.events),
             stable_ends=lambda: self._reader.ends(committed=True),
             high_ends=lambda: self._reader.ends(committed=False),
             on_overrun=_end_at_once,

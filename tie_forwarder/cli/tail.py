@@ -138,17 +138,21 @@ def fabric_text(message: Message) -> str:
 
 
 def kafka_text(record: OutputRecord) -> str:
-    """A record with its place, its id, for a dead letter the reason, for a replayed event the time of the replay."""
+    """A record with its place, its id and the id of its schema, for a dead letter the reason, for a replay its time."""
     from tie_forwarder.records.replayed import REPLAYED_AT, REPLAYED_TIME, REPLAYED_TO
+    from tie_forwarder.records.wire_format import split_registry_prefix
 
     head = f"{record.topic}[{record.partition}]@{record.offset} ce_id={printable(record.header('ce_id')) or '-'}"
+    value = record.value or b""
     if reason := record.header("reason"):
         head += f" reason={printable(reason)}"
+    else:
+        schema_id, value = split_registry_prefix(value)
+        head += "" if schema_id is None else f" schema={schema_id}"
     if replayed := record.header(REPLAYED_TIME):
         head += f" replayed={printable(replayed)}"
     if marked := record.header(REPLAYED_AT):
         return f"{head}\nmarker: was replayed at {printable(marked)} to {printable(record.header(REPLAYED_TO))}"
-    value = record.value or b""
     try:
         return f"{head}\n{_pretty(json.loads(value))}"
     except (ValueError, RecursionError):

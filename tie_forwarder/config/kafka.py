@@ -14,6 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from tie_forwarder.config.address import parse_address
 from tie_forwarder.config.component import Component, Items, Refusal, contradiction, refusal
+from tie_forwarder.config.schema_registry import SchemaRegistry
 from tie_forwarder.config.security import Security
 
 Delivery = Literal["exactly_once", "at_least_once"]
@@ -100,6 +101,7 @@ class Kafka(Component):
     topics: Topics = Field(default_factory=Topics)
     key: KeyChoice = "agent_guid"
     format: Annotated[Formats, BeforeValidator(_known_format)] = Field(default_factory=Formats)
+    schema_registry: SchemaRegistry = Field(default_factory=SchemaRegistry)
     security: Security = Field(default_factory=Security)
     producer: Mapping[str, Any] = Field(default_factory=dict)
 
@@ -120,3 +122,34 @@ class Kafka(Component):
         if refused:
             raise contradiction([Refusal(name, message, remedy) for name, (message, remedy) in refused.items()])
         return options
+
+    @model_validator(mode="after")
+    def _schema_registry_has_a_schema_for_each_topic(self) -> Kafka:
+        if self.schema_registry.url is None:
+            return self
+        by_topic: dict[str, list[str]] = {}
+        for destination, topic in self.topics.by_destination().items():
+            by_topic.setdefault(topic, []).append(destination)
+        found = [
+            Refusal(
+                "schema_registry.url",
+                f"cannot be used where {' and '.join(kinds)} share the topic {topic}: a topic has one schema",
+                "give each kind a topic of its own, or remove the url",
+                self.schema_registry.url,
+            )
+            for topic, kinds in by_topic.items()
+            if len(kinds) > 1
+        ]
+        found += [
+            Refusal(
+                f"format.{kind}",
+                "has no schema that could be registered",
+                "give another format, or remove kafka.schema_registry.url",
+                "raw",
+            )
+            for kind, form in self.format.by_kind().items()
+            if form == "raw"
+        ]
+        if found:
+            raise contradiction(found)
+        return self

@@ -35,12 +35,12 @@ class Sasl(Component):
 
     def read_password(self) -> str | None:
         """The password, read now if it stands in a file. Raises `ForwarderError` when that file cannot be read."""
-        return _read(self.password, self.password_file, "kafka.security.sasl.password_file")
+        return read_secret(self.password, self.password_file, "kafka.security.sasl.password_file")
 
     @model_validator(mode="after")
     def _one_source(self) -> Sasl:
         if self.password is not None and self.password_file is not None:
-            raise contradiction([_two_sources("password")])
+            raise contradiction([two_sources("password")])
         return self
 
 
@@ -66,7 +66,7 @@ class Security(Component):
 
     def read_key_password(self) -> str | None:
         """The password of `key_file`, read now if it stands in a file. Raises `ForwarderError` as `read_password`."""
-        return _read(self.key_password, self.key_password_file, "kafka.security.key_password_file")
+        return read_secret(self.key_password, self.key_password_file, "kafka.security.key_password_file")
 
     @model_validator(mode="after")
     def _options_agree_with_the_protocol(self) -> Security:
@@ -78,7 +78,7 @@ class Security(Component):
     def _tls_refusals(self) -> list[Refusal]:
         found = []
         if self.key_password is not None and self.key_password_file is not None:
-            found.append(_two_sources("key_password"))
+            found.append(two_sources("key_password"))
         if self.key_file is not None and self.certificate_file is None:
             found.append(Refusal("key_file", "has no certificate_file beside it", "give both", str(self.key_file)))
         if not self.uses_tls:
@@ -109,11 +109,13 @@ class Security(Component):
         return found
 
 
-def _two_sources(option: str) -> Refusal:
+def two_sources(option: str) -> Refusal:
+    """A secret is given, and the file of it too."""
     return Refusal(option, f"is given, and {option}_file too", "keep one of the two")
 
 
-def _read(secret: SecretStr | None, file: Path | None, option: str) -> str | None:
+def read_secret(secret: SecretStr | None, file: Path | None, option: str) -> str | None:
+    """The secret, read now if it stands in a file. Raises `ForwarderError` when that file cannot be read."""
     if file is None:
         return None if secret is None else secret.get_secret_value()
     try:

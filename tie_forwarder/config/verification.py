@@ -40,14 +40,18 @@ def verify(config: Config, *, now: datetime | None = None) -> list[Fault]:
 
 
 def _kafka_findings(config: Config, now: datetime | None) -> Iterator[tuple[str, Path, Finding]]:
-    security = config.kafka.security
-    secrets = {"key_password_file": security.key_password_file, "sasl.password_file": security.sasl.password_file}
+    security, registry = config.kafka.security, config.kafka.schema_registry
+    secrets = {
+        "security.key_password_file": security.key_password_file,
+        "security.sasl.password_file": security.sasl.password_file,
+        "schema_registry.password_file": registry.password_file,
+    }
     for option, path in secrets.items():
         for finding in reading_findings(path) if path else ():
-            yield f"kafka.security.{option}", path or Path(), finding
-    if security.ca_file:
-        for finding in authority_findings(security.ca_file, now=now):
-            yield "kafka.security.ca_file", security.ca_file, finding
+            yield f"kafka.{option}", path or Path(), finding
+    for option, path in {"security.ca_file": security.ca_file, "schema_registry.ca_file": registry.ca_file}.items():
+        for finding in authority_findings(path, now=now) if path else ():
+            yield f"kafka.{option}", path or Path(), finding
     certificate = security.certificate_file
     if certificate is None:
         return

@@ -98,6 +98,16 @@ REMEDIES: dict[str, str] = {
     "not_enough_replicas": "bring the missing brokers back",
     "quota": "wait, or raise the quota of this client on the brokers",
     "stuck": "none: the publisher is being replaced",
+    "registry": "see whether the schema registry runs and can be reached",
+    "registry_authentication": "correct kafka.schema_registry.username and its password",
+    "registry_authorization": "let this user read and write the subjects of the topics, or register the schemas for it",
+    "registry_tls": "correct kafka.schema_registry url and ca_file, or the registry's certificate",
+    "registry_url": "correct kafka.schema_registry.url: it includes the path of the registry's Confluent API",
+    "registry_incompatible": (
+        "set the subject's compatibility to FORWARD, which takes new fields, or delete what others registered there"
+    ),
+    "registry_refused": "see the registry's log; it must take JSON Schema",
+    "registry_client": "install confluent-kafka[schemaregistry], which is the extra `registry` of this package",
     "open_transaction": (
         "wait until whoever holds the transaction ends it, or its time-out does;"
         " one that hangs ends by Kafka's kafka-transactions.sh abort"
@@ -118,7 +128,7 @@ def classify(error: BaseException) -> Verdict:
     text = str(error)
     if "part of a batch" in text:
         return Verdict(_POISON, "invalid_record", detail)
-    if _is_about_tls(text):
+    if is_about_tls(text):
         return Verdict(_BLOCKED, "tls", detail, REMEDIES["tls"])
     if getattr(error, "retriable", False) or isinstance(error, OSError):
         return Verdict(_TRANSIENT, "connection", detail, REMEDIES["connection"])
@@ -129,7 +139,7 @@ def classify(error: BaseException) -> Verdict:
     return Verdict(_TRANSIENT, "unknown", detail)
 
 
-def _is_about_tls(text: str) -> bool:
+def is_about_tls(text: str) -> bool:
     """Whether TLS itself was refused. A connection that ends within a handshake may be a broker that stops."""
     if "UNEXPECTED_EOF" in text or "EOF occurred" in text:
         return False

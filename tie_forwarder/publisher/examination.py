@@ -1,4 +1,4 @@
-"""What `check --connect` asks Kafka: whether the publisher would be let in, find its topics and be able to do its work.
+"""What `check --connect` asks: whether the publisher would be let in, find its topics and be able to do its work.
 
 Owns: short-lived questions, one line of answer for each. Must not: change anything, or initialise the transactional id,
 which would fence the member that publishes.
@@ -7,7 +7,7 @@ which would fence the member that publishes.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
 
@@ -20,6 +20,8 @@ from tie_forwarder.publisher.diagnosis import Diagnosis
 from tie_forwarder.publisher.errors import REMEDIES, Verdict, classify
 from tie_forwarder.publisher.handshake import shake_hands
 from tie_forwarder.publisher.output_policy import COMPACTED_REMEDY
+from tie_forwarder.publisher.registry import ask_registry
+from tie_forwarder.publisher.schema_ids import schemas_by_subject
 
 _TIMEOUTS = {"bootstrap_timeout_ms": 3_000, "request_timeout_ms": 3_000, "reconnect_backoff_max_ms": 500}
 _COORDINATOR_SECONDS = 5.0
@@ -40,15 +42,29 @@ class Finding(NamedTuple):
 class Examination:
     """Asks one question after the other; each blocks for some seconds at most. Never raises."""
 
-    def __init__(self, *, connection: dict[str, Any], topics: Sequence[str], group: str | None) -> None:
-        """`group` is the transactional id, None for `at_least_once`."""
+    def __init__(
+        self,
+        *,
+        connection: dict[str, Any],
+        topics: Mapping[str, str],
+        group: str | None,
+        registry: Mapping[str, Any] | None,
+    ) -> None:
+        """`topics` are by destination; `group` is the transactional id, None for `at_least_once`."""
         self._connection = connection
-        self._topics = list(topics)
+        self._by_destination = topics
+        self._topics = list(dict.fromkeys(topics.values()))
         self._group = group
+        self._registry = registry
         self._causes = Causes()
 
     def run(self) -> Iterator[Finding]:
-        """The findings as they come. Where no server lets the forwarder in, nothing else is asked."""
+        """The findings as they come. Where no server lets the forwarder in, Kafka is asked nothing else."""
+        yield from self._look_at_kafka()
+        if self._registry is not None:
+            yield self._look_at_registry(self._registry)
+
+    def _look_at_kafka(self) -> Iterator[Finding]:
         self._causes.attach()
         welcome = False
         for server in self._connection["bootstrap_servers"]:
@@ -106,6 +122,14 @@ class Examination:
                 return Finding(True, subject, f"the coordinator answers; state {described.state}")
             time.sleep(_ASK_AGAIN_SECONDS)
 
+    def _look_at_registry(self, registry: Mapping[str, Any]) -> Finding:
+        answer = ask_registry("examine", registry, schemas_by_subject(registry, self._by_destination))
+        subject = f"schema registry {registry['url']}"
+        if isinstance(answer, Verdict):
+            return _judged(subject, answer, "")
+        told = ", ".join(f"{name} {_registered(number)}" for name, number in answer.items())
+        return Finding(True, subject, told)
+
     def _shape(self, admin: Any, topic: str) -> str:
         with suppress(Exception):  # what is shown beside a good finding must not spoil it
             (described,) = admin.describe_topics([topic])
@@ -129,6 +153,10 @@ class Examination:
 def _described(shape: str, settings: dict[str, str]) -> str:
     told = [f"{name}={value}" for name, value in settings.items()]
     return ", ".join([shape, *(told or ["its configuration may not be seen by this user"])])
+
+
+def _registered(schema_id: int | None) -> str:
+    return "would be taken" if schema_id is None else f"is registered as {schema_id}"
 
 
 def _judged(subject: str, verdict: Verdict | None, well: str) -> Finding:

@@ -23,7 +23,7 @@ from tie_forwarder.publisher.at_least_once import AtLeastOnce
 from tie_forwarder.publisher.barriers import Barriers
 from tie_forwarder.publisher.bootstrap import wait_for_kafka
 from tie_forwarder.publisher.causes import Causes
-from tie_forwarder.publisher.commands import Fenced
+from tie_forwarder.publisher.commands import Fenced, Leaving
 from tie_forwarder.publisher.deadline import Deadline
 from tie_forwarder.publisher.delivery import Delivery, Refused
 from tie_forwarder.publisher.diagnosis import Diagnosis
@@ -38,6 +38,7 @@ from tie_forwarder.publisher.patience import Patience
 from tie_forwarder.publisher.producer import Producer
 from tie_forwarder.publisher.repeats import Repeats
 from tie_forwarder.publisher.reports import LinkReports, verdict_fields
+from tie_forwarder.publisher.schema_ids import SchemaIds
 from tie_forwarder.publisher.seat import Seat
 from tie_forwarder.publisher.tail import Tail
 from tie_forwarder.publisher.transactions import Transactions
@@ -81,12 +82,14 @@ class PublisherProcess:
             stop=self._stop,
         )
         self._partitions = Partitions()
+        self._schema_ids = SchemaIds(registry=config["registry"], topics=self._topics, stop=self._stop)
 
     def run(self) -> int:
         """Publishes until the parent says stop; returns the exit code."""
         self._causes.attach()
         self._link.listen(self._on_control)
         threading.Thread(target=self._report_status, name="status", daemon=True).start()
+        self._schema_ids.start()
         try:
             if not wait_for_kafka(self._connection, stop=self._stop, on_trouble=self._note):
                 return 0
@@ -105,6 +108,8 @@ class PublisherProcess:
         except PublisherError as error:
             self._report_error(error.verdict)
             return _EXIT_AFTER_ERROR
+        except Leaving:
+            return 0
         return 0
 
     def _look_at_topics(self) -> None:
@@ -168,6 +173,7 @@ class PublisherProcess:
             topics=self._topics,
             member=self._config["member"],
             partitions=self._partitions,
+            prefixes=self._schema_ids.wait(),
             transactional_id=transactional_id,
         )
 
@@ -183,6 +189,7 @@ class PublisherProcess:
 
     def _on_alive(self, busy: bool, trouble: Verdict | None) -> None:
         """The exactly-once delivery has come round: connected, and with a transaction under way or not."""
+        self._schema_ids.check()
         self._connected = True
         self._busy_since = time.monotonic() if busy else None
         self._note(trouble)
@@ -236,11 +243,12 @@ class PublisherProcess:
                 self._report_error(Verdict(ErrorClass.TRANSIENT, "timeout", detail))
                 os._exit(_EXIT_AFTER_ERROR)
             busy = self._busy_since
+            trouble = self._trouble or self._schema_ids.trouble
             self._reports.status(
                 {
                     "connected": self._connected,
                     "waiting_seconds": 0.0 if busy is None else time.monotonic() - busy,
-                    "trouble": None if self._trouble is None else verdict_fields(self._trouble),
+                    "trouble": None if trouble is None else verdict_fields(trouble),
                 }
             )
             thrift.look(self._grants.through)

@@ -9,7 +9,8 @@ so that the end of the process is the only sure end.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
@@ -43,8 +44,12 @@ class Producer:
         member: str | None,
         partitions: Partitions,
         transactional_id: str | None = None,
+        prefixes: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
-        """`member` is who the records say has published them; None where it is no member of a group."""
+        """`member` is who the records say has published them; None where it is no member of a group.
+
+        `prefixes` is what comes before the values of a destination: the bytes of a schema registry.
+        """
         self._settings = {**PRODUCER, **options, **connection}
         self._retry_backoff_ms = self._settings["retry_backoff_ms"]
         if transactional_id is not None:
@@ -56,6 +61,7 @@ class Producer:
         self._topics = topics
         self._added = [] if member is None else [("ce_forwarder", member.encode())]
         self._partitions = partitions
+        self._prefixes = prefixes
         self._producer: Any = None
 
     @property
@@ -90,7 +96,7 @@ class Producer:
                 partition = self._partitions.of(record.key, record.event_id, count)
             return self._producer.send(
                 topic,
-                value=record.value,
+                value=self._prefixes.get(record.destination, b"") + record.value,
                 key=record.key,
                 headers=[*record.headers, *self._added],
                 partition=partition,

@@ -25,6 +25,7 @@ from tie_forwarder.publisher.deadline import Deadline
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict
 from tie_forwarder.publisher.partitions import Partitions
 from tie_forwarder.publisher.producer import Producer
+from tie_forwarder.publisher.schema_ids import find_prefixes
 from tie_forwarder.publisher.transactions import Refusal, Transactions
 from tie_forwarder.spool import Row
 
@@ -56,12 +57,17 @@ class ReplayProducer:
         stable_ends: Callable[[], Mapping[Place, int]],
         high_ends: Callable[[], Mapping[Place, int]],
         on_overrun: Callable[[str], None],
+        registry: Mapping[str, Any] | None = None,
     ) -> None:
-        """The ends are those of all topics. `on_overrun` is told what has not ended in time, and ends the process."""
+        """`registry` is the schema registry with its schemas, if there is one.
+
+        The ends are those of all topics. `on_overrun` is told what has not ended in time, and ends the process."""
         self._connection = connection
         self._options = options
         self._topics = topics
         self._id = replay_id(group)
+        self._registry = registry
+        self._prefixes: Mapping[str, bytes] = {}
         self._stable_ends = stable_ends
         self._high_ends = high_ends
         self._on_overrun = on_overrun
@@ -80,6 +86,7 @@ class ReplayProducer:
         self._causes.attach()
         threading.Thread(target=self._watch, name="deadline", daemon=True).start()
         with self._told():
+            self._find_prefixes()
             self._open_new()
             return self._wait_until_visible(self._high_ends())
 
@@ -126,6 +133,13 @@ class ReplayProducer:
         self._wait_until_visible(result)
         return None
 
+    def _find_prefixes(self) -> None:
+        if self._registry is not None:
+            found = find_prefixes(self._registry, self._topics)
+            if isinstance(found, Verdict):
+                raise ForwarderError(found.detail, remedy=found.remedy)
+            self._prefixes = found
+
     def _open_new(self) -> None:
         """A new producer; its initialisation ends what the one before has left open."""
         if self._transactions is not None and not self._transactions.close():
@@ -150,6 +164,7 @@ class ReplayProducer:
             member=None,
             partitions=self._partitions,
             transactional_id=self._id,
+            prefixes=self._prefixes,
         )
         return Transactions(
             producer=producer,

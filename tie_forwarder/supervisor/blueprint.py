@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from tie_forwarder.config import Config
 from tie_forwarder.config.kafka import Kafka
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.events.kinds import KINDS
+from tie_forwarder.records.registered_schema import registered_schema
 
 
 def receiver_configuration(config: Config) -> dict[str, Any]:
@@ -45,6 +47,7 @@ def publisher_configuration(
         "delivery": kafka.delivery,
         "connection": connection_settings(kafka),
         "options": dict(kafka.producer),
+        "registry": registry_settings(kafka, kinds=[*config.dxl.events, *unlisted]),
         "topics": {kind: topic for kind, topic in topics.items() if kind in kinds},
         "member": config.group.member,
         "group": config.group.name,
@@ -52,6 +55,23 @@ def publisher_configuration(
         "margin_seconds": config.group.margin_seconds,
         "resume": resume,
         "spool_directory": str(config.spool.directory),
+    }
+
+
+def registry_settings(kafka: Kafka, *, kinds: Iterable[str]) -> dict[str, Any] | None:
+    """The schema registry and the schemas of these kinds for it, by destination; None where there is none.
+
+    Reads the secret file; raises ForwarderError when it cannot be read.
+    """
+    registry = kafka.schema_registry
+    if registry.url is None:
+        return None
+    return {
+        "url": registry.url,
+        "username": registry.username,
+        "password": registry.read_password(),
+        "ca_file": _text(registry.ca_file),
+        "schemas": {name: registered_schema(KINDS[name], kafka.format.by_kind()[name]) for name in kinds},
     }
 
 

@@ -96,7 +96,8 @@ def _parts(config: Config, certificates: Iterable[Certificate]) -> tuple[object,
     """What each process is made from; equal as long as a new one would be no other than the one that runs."""
     dxl = [certificate.path for certificate in certificates if certificate.role.startswith("dxl_")]
     security = config.kafka.security
-    kafka = [path for path in (security.ca_file, security.certificate_file, security.key_file) if path is not None]
+    files = (security.ca_file, security.certificate_file, security.key_file, config.kafka.schema_registry.ca_file)
+    kafka = [path for path in files if path is not None]
     try:
         publisher: object = _without_log_level(publisher_configuration(config, resume=None)), _states(kafka)
     except ForwarderError:

@@ -51,24 +51,16 @@ class Installation:
     @property
     def complete(self) -> bool:
         """Whether everything was made, from the pom.xml of this checkout."""
-        return self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") == _fingerprint()
+        return self._stamp.is_file() and self._stamp.read_text(encoding="utf-8") == fingerprint(_POM)
 
     def mark_complete(self) -> None:
         """Write the stamp; the last step."""
-        self._stamp.write_text(_fingerprint(), encoding="utf-8")
+        self._stamp.write_text(fingerprint(_POM), encoding="utf-8")
 
     def fetch(self) -> None:
         """Let Maven copy the jars here, afresh. Blocks for some 20 s; `ProvisioningError` when Maven fails."""
         shutil.rmtree(self.directory, ignore_errors=True)
-        self.directory.mkdir(parents=True)
-        # -f names a copy: Maven would otherwise look for a parent project around the pom.
-        with tempfile.TemporaryDirectory() as project:
-            shutil.copy(_POM, project)
-            _run(
-                ["mvn", "-B", "-q", "-f", f"{project}/pom.xml", "dependency:copy-dependencies",
-                 "-DincludeScope=runtime", f"-DoutputDirectory={self._libs}"],
-                remedy="check the network and Maven's settings, then run `python -m tests.harness.provision` again",
-            )  # fmt: skip
+        copy_jars(_POM, self._libs)
 
     def format_template(self, *, java: str) -> None:
         """Format a data directory once, so that a node need not start Java for it. Blocks for a second."""
@@ -80,7 +72,7 @@ class Installation:
                 f"log.dirs={scratch}/data\n",
                 encoding="utf-8",
             )
-            _run(
+            run(
                 [java, "-XX:TieredStopAtLevel=1", "-cp", self.class_path, "kafka.tools.StorageTool", "format",
                  "-t", random_id(), "-c", str(properties)],
                 remedy=f"remove {self.directory} and run `python -m tests.harness.provision` again",
@@ -97,18 +89,35 @@ class Installation:
         )
 
 
+def copy_jars(pom: Path, directory: Path) -> None:
+    """Let Maven copy the jars that the pom names, and what they need, to a new directory. `ProvisioningError`."""
+    directory.mkdir(parents=True)
+    # -f names a copy: Maven would otherwise look for a parent project around the pom.
+    with tempfile.TemporaryDirectory() as project:
+        shutil.copy(pom, f"{project}/pom.xml")
+        run(
+            ["mvn", "-B", "-q", "-f", f"{project}/pom.xml", "dependency:copy-dependencies",
+             "-DincludeScope=runtime", f"-DoutputDirectory={directory}"],
+            remedy="check the network and Maven's settings, then run `python -m tests.harness.provision` again",
+        )  # fmt: skip
+
+
 def random_id() -> str:
     """A UUID in Kafka's form, 22 characters of base64; without a leading dash, which its tools take for an option."""
     return urlsafe_b64encode(b"\x01" + uuid.uuid4().bytes[1:]).decode().rstrip("=")
 
 
-def _fingerprint() -> str:
-    return hashlib.sha256(_POM.read_bytes()).hexdigest()
+def fingerprint(pom: Path) -> str:
+    """Tells a pom from another one."""
+    return hashlib.sha256(pom.read_bytes()).hexdigest()
 
 
-def _run(command: list[str], *, remedy: str) -> None:
+def run(command: list[str], *, remedy: str, directory: str | None = None) -> None:
+    """Run a command to its end; `ProvisioningError` with what it said and the remedy where it fails."""
     try:
-        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, cwd=directory
+        )
     except OSError as error:
         raise ProvisioningError(f"{command[0]} cannot be started: {error.strerror}; {remedy}") from error
     if done.returncode:

@@ -1,0 +1,99 @@
+"""A Kafka record as any client hands it over: kafka-python and aiokafka have attributes, confluent-kafka methods.
+
+Owns: what differs between the clients. Must not: know what the record means.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from tie_forwarder.consumer.errors import ForeignRecordError, InvalidRecordError
+
+_MISSING = object()
+
+
+class RawRecord(NamedTuple):
+    """The record, the same for every client."""
+
+    topic: str
+    partition: int | None
+    offset: int | None
+    timestamp_ms: int | None
+    """In milliseconds since the epoch."""
+    key: bytes | None
+    value: bytes | None
+    headers: dict[str, bytes]
+    """Of a name that occurs twice the last one; those without a value are left out."""
+
+    @property
+    def place(self) -> str:
+        """Where it stands, for a person."""
+        partition = "" if self.partition is None else f"[{self.partition}]"
+        return f"{self.topic}{partition}" + ("" if self.offset is None else f"@{self.offset}")
+
+    def text(self, header: str) -> str | None:
+        """A header as text; None where there is none."""
+        value = self.headers.get(header)
+        return None if value is None else value.decode("utf-8", "replace")
+
+    def time(self, header: str) -> datetime | None:
+        """A header with a time in RFC 3339; None where there is none. Raises `InvalidRecordError`."""
+        text = self.text(header)
+        if text is None:
+            return None
+        try:
+            # Python 3.10 does not know the Z.
+            time = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+        except ValueError:
+            raise InvalidRecordError(self.place, f"its header {header} is no time in RFC 3339") from None
+        if time.tzinfo is None:
+            raise InvalidRecordError(self.place, f"its header {header} has no time zone")
+        return time
+
+
+def read_record(record: Any) -> RawRecord:
+    """What the client's record holds. Raises `TypeError` for what is no record, or one that was deserialised.
+
+    Raises `ForeignRecordError` for confluent-kafka's records that stand for an error of the client.
+    """
+    topic, key, value, headers = (_ask(record, name) for name in ("topic", "key", "value", "headers"))
+    if _MISSING in (topic, key, value, headers):
+        raise TypeError(f"a Kafka record with topic, key, value and headers is expected, not {type(record).__name__}")
+    raw = RawRecord(
+        str(topic),
+        _integer(_ask(record, "partition")),
+        _integer(_ask(record, "offset")),
+        _milliseconds(_ask(record, "timestamp")),
+        _bytes(key, "key"),
+        _bytes(value, "value"),
+        {str(name): bytes(content) for name, content in headers or () if content is not None},
+    )
+    error = _ask(record, "error")
+    if error is not _MISSING and error is not None:
+        raise ForeignRecordError(raw.place, f"it is no record but an error of the client: {error}")
+    return raw
+
+
+def _ask(record: Any, name: str) -> Any:
+    found = getattr(record, name, _MISSING)
+    return found() if callable(found) else found
+
+
+def _integer(number: Any) -> int | None:
+    return number if isinstance(number, int) and number >= 0 else None
+
+
+def _milliseconds(timestamp: Any) -> int | None:
+    """confluent-kafka has a pair of the timestamp's type and the time."""
+    return _integer(timestamp[1] if isinstance(timestamp, tuple) else timestamp)
+
+
+def _bytes(content: Any, what: str) -> bytes | None:
+    if content is None or isinstance(content, bytes):
+        return content
+    if isinstance(content, bytearray | memoryview):
+        return bytes(content)
+    raise TypeError(
+        f"the record's {what} is a {type(content).__name__}, where bytes are expected: leave {what}_deserializer out"
+    )
