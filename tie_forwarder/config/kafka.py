@@ -6,7 +6,7 @@ Options of the producer are passed through to kafka-python; those that would bre
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
@@ -19,6 +19,7 @@ from tie_forwarder.config.security import Security
 Delivery = Literal["exactly_once", "at_least_once"]
 KeyChoice = Literal["agent_guid", "sha256", "event_id", "none"]
 
+_WITHOUT_SCHEMA = frozenset({"raw"})
 _LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
@@ -95,21 +96,23 @@ class Kafka(Component):
 
     @model_validator(mode="after")
     def _schema_registry_has_a_schema_for_each_topic(self) -> Kafka:
-        if self.schema_registry.url is None:
-            return self
+        if self.schema_registry.url is not None:
+            refused = [
+                Refusal("schema_registry.url", message, remedy, self.schema_registry.url)
+                for message, remedy in self._without_schema()
+            ]
+            if refused:
+                raise contradiction(refused)
+        return self
+
+    def _without_schema(self) -> Iterator[tuple[str, str]]:
+        """Why a topic would have no schema, or more than one, and what to do."""
+        if self.format in _WITHOUT_SCHEMA:
+            yield f"cannot be used with the format {self.format}, which has no schema", "choose another kafka.format"
         by_topic: dict[str, list[str]] = {}
         for destination, topic in self.topics.by_destination().items():
             by_topic.setdefault(topic, []).append(destination)
-        found = [
-            Refusal(
-                "schema_registry.url",
-                f"cannot be used where {' and '.join(kinds)} share the topic {topic}: a topic has one schema",
-                "give each kind a topic of its own, or remove the url",
-                self.schema_registry.url,
-            )
-            for topic, kinds in by_topic.items()
-            if len(kinds) > 1
-        ]
-        if found:
-            raise contradiction(found)
-        return self
+        for topic, kinds in by_topic.items():
+            if len(kinds) > 1:
+                message = f"cannot be used where {' and '.join(kinds)} share the topic {topic}: a topic has one schema"
+                yield message, "give each kind a topic of its own, or remove the url"
