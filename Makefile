@@ -27,7 +27,7 @@ test: lint
 	$(BIN)/python -m pytest -m "not long and not quiet" --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest -m quiet
 
-# Every kind of fault to groups of forwarders under 200,000 detections; about half an hour.
+# Every kind of fault to groups of forwarders under 200,000 detections; about a quarter of an hour.
 faults: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m pytest -m long

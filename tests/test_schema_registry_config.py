@@ -9,14 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
 from tests.harness.waiting import wait_until
 from tests.test_config_faults import faults
 from tie_forwarder.config import load
 from tie_forwarder.config import schema_registry as section
-from tie_forwarder.config.kafka import Kafka
-from tie_forwarder.config.schema_registry import SchemaRegistry
 from tie_forwarder.config.verification import verify
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.publisher.commands import Leaving
@@ -67,15 +64,6 @@ def test_kinds_that_share_a_topic_cannot_have_a_schema_each(tmp_path: Path) -> N
     assert found.field == "kafka.schema_registry.url"
     assert "detection and first_instance share the topic one" in found.message
     assert "a topic of its own" in found.remedy
-
-
-def test_a_format_without_a_schema_is_refused() -> None:
-    class AnyFormat(Kafka):
-        format: str = "json"  # type: ignore[assignment]
-
-    AnyFormat(format="cloudevents", schema_registry=SchemaRegistry(url=URL))
-    with pytest.raises(ValidationError, match="cannot be used with the format raw, which has no schema"):
-        AnyFormat(format="raw", schema_registry=SchemaRegistry(url=URL))
 
 
 def test_a_client_that_is_not_installed_is_named_before_anything_starts(

@@ -7,6 +7,8 @@ only when the spool has it.
 from __future__ import annotations
 
 import traceback
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from tie_forwarder.events.decoding import decode
@@ -17,6 +19,7 @@ from tie_forwarder.events.reasons import InvalidEventError, Reason
 from tie_forwarder.filters.filter_set import NO_FILTERS, Filter, FilterSet
 from tie_forwarder.records.dead_letter import render_dead_letter
 from tie_forwarder.records.event import KeyBy, render_event
+from tie_forwarder.records.formats import FORMATS
 from tie_forwarder.records.record import Record
 
 UNKNOWN_KIND = "unknown"
@@ -46,11 +49,23 @@ class Filtered(NamedTuple):
 class Intake:
     """Decodes, validates and renders. `accept` may be called on any thread."""
 
-    def __init__(self, *, fabric: str, key_by: KeyBy, kinds: tuple[str, ...], filters: FilterSet = NO_FILTERS) -> None:
-        """`kinds` are the names of the enabled event kinds; an unknown one is a `KeyError`."""
+    def __init__(
+        self,
+        *,
+        fabric: str,
+        key_by: KeyBy,
+        kinds: tuple[str, ...],
+        formats: Mapping[str, str] = MappingProxyType({}),
+        filters: FilterSet = NO_FILTERS,
+    ) -> None:
+        """`kinds` are the names of the enabled event kinds, `formats` those of their formats where it is not `json`.
+
+        An unknown one is a `KeyError`.
+        """
         self._fabric = fabric
         self._key_by = key_by
         self._kinds = {KINDS[name].topic: KINDS[name] for name in kinds}
+        self._formats = {name: FORMATS[formats.get(name, "json")] for name in KINDS}
         self.filters = filters
         """What is not forwarded; others may take their place at any time."""
 
@@ -74,7 +89,14 @@ class Intake:
             caught_by = self.filters.first_that_catches(event)
             if caught_by is not None:
                 return Filtered(kind.name, caught_by)
-            record = render_event(event, message, event_id=event_id(message), fabric=self._fabric, key_by=self._key_by)
+            record = render_event(
+                event,
+                message,
+                event_id=event_id(message),
+                fabric=self._fabric,
+                key_by=self._key_by,
+                form=self._formats[kind.name],
+            )
             return Accepted(record, kind.name, None, event.unknown_fields, event.time)
         except InvalidEventError as invalid:
             return _dead_letter(message, kind.name, invalid.reason, invalid.detail)

@@ -12,12 +12,14 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from tests.bench.contestants import Delivery, Result, run_forwarder, run_sample
+from tests.bench.formats import microseconds_by_format
 from tests.bench.latency import median_latency
 from tests.bench.standby import RATE, measure_standby
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.load import encode_detections
 from tests.harness.mosquitto import Mosquitto
 from tie_forwarder.demo.certificates import Authority
+from tie_forwarder.events.topics import TOPICS
 
 DELIVERIES: tuple[Delivery, ...] = ("at_least_once", "exactly_once")
 
@@ -56,6 +58,7 @@ def main() -> None:
         f" {latency.from_spool / latency.of_kafka_alone:.2f} of what Kafka and kafka-python need for it alone"
         f" ({latency.of_kafka_alone:.1f} ms)"
     )
+    _say_formats()
     parts = ", ".join(f"{part} {share:.1%}" for part, share in standby.parts.items())
     print(
         f"a standby at {RATE} detections/s: {standby.whole:.1%} of a core ({parts}),"
@@ -85,6 +88,13 @@ def _report(results: dict[str, list[Result]]) -> None:
             f" {medians[delivery] / medians['sample']:.2f} of the sample's; resident in all {total:.0f} MB"
         )
     print(f"exactly_once / at_least_once: {medians['exactly_once'] / medians['at_least_once']:.2f}")
+
+
+def _say_formats() -> None:
+    for kind in TOPICS:
+        found = microseconds_by_format(kind)
+        ratios = ", ".join(f"{form} {found[form] / found['json']:.2f}" for form in found if form != "json")
+        print(f"intake of one {kind}: json {found['json']:.1f} us of CPU; of that {ratios}")
 
 
 if __name__ == "__main__":

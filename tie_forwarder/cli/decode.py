@@ -21,6 +21,8 @@ from tie_forwarder.events.reasons import Reason
 from tie_forwarder.events.topics import TOPICS
 from tie_forwarder.filters.loading import load_filters
 from tie_forwarder.intake import Accepted, Filtered, Intake
+from tie_forwarder.records.formats import FORMATS
+from tie_forwarder.records.formats.raw import RAW
 
 _MAX_READ = 16 * 1024 * 1024
 
@@ -29,18 +31,19 @@ _MAX_READ = 16 * 1024 * 1024
 @click.argument("file", type=click.Path(path_type=Path, allow_dash=True))
 @click.option("--kind", type=click.Choice(list(TOPICS)), help="The kind of event.  [default: detection]")
 @click.option("--topic", help="The DXL topic that carried the payload, instead of --kind.")
+@click.option("--format", "form", type=click.Choice(list(FORMATS)), help="Render in this format.  [default: json]")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
-    help="Configuration file, for its topics, key, fabric and filters.  [default: the built-in defaults]",
+    help="Configuration file, for its topics, key, formats, fabric and filters.  [default: the built-in defaults]",
 )
-def decode(file: Path, kind: str | None, topic: str | None, config: Path | None) -> None:
+def decode(file: Path, kind: str | None, topic: str | None, form: str | None, config: Path | None) -> None:
     """Show what would become of a payload.
 
     FILE holds the payload of one DXL message as it was on the wire; - is the standard input. Prints the Kafka record,
     the dead letter with its reason, or the filter that keeps the event back, as one JSON object; each ends with 0. The
-    message is taken to have arrived now
-    and without an id, so the event id is made from topic and payload; every kind counts as forwarded.
+    message is taken to have arrived now and without an id, so the event id is made from topic and payload; every kind
+    counts as forwarded. In the format raw the value is shown as text.
     """
     if kind and topic:
         raise click.UsageError("--kind and --topic say the same; give one of them")
@@ -49,7 +52,13 @@ def decode(file: Path, kind: str | None, topic: str | None, config: Path | None)
     if config is not None:
         loaded = load(config)
         dxl, kafka, filters = loaded.dxl, loaded.kafka, loaded.filters
-    intake = Intake(fabric=dxl.fabric, key_by=kafka.key, kinds=tuple(TOPICS), filters=load_filters(filters))
+    intake = Intake(
+        fabric=dxl.fabric,
+        key_by=kafka.key,
+        kinds=tuple(TOPICS),
+        formats=dict.fromkeys(TOPICS, form) if form else kafka.format.by_kind(),
+        filters=load_filters(filters),
+    )
     message = Message("", topic or TOPICS[kind or "detection"], "", "", payload, time.time_ns() // 1_000_000)
     accepted = intake.accept(message)
     click.echo(_as_json(_shown(accepted, kafka.topics)).encode())
@@ -98,9 +107,13 @@ def _shown(accepted: Accepted | Filtered, topics: Topics) -> dict[str, Any]:
             "key": None if record.key is None else record.key.decode(),
             "timestamp": record.received_at_ms,
             "headers": headers,
-            "value": json.loads(record.value),
+            "value": _value(record.value, headers["content-type"]),
         }
     }
+
+
+def _value(value: bytes, content_type: str) -> Any:
+    return value.decode("utf-8", "backslashreplace") if content_type == RAW.content_type.decode() else json.loads(value)
 
 
 def _as_json(value: Any) -> str:

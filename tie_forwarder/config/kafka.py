@@ -5,11 +5,12 @@ Options of the producer are passed through to kafka-python; those that would bre
 
 from __future__ import annotations
 
+import difflib
 import re
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, get_args
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from tie_forwarder.config.address import parse_address
 from tie_forwarder.config.component import Component, Items, Refusal, contradiction, refusal
@@ -18,8 +19,8 @@ from tie_forwarder.config.security import Security
 
 Delivery = Literal["exactly_once", "at_least_once"]
 KeyChoice = Literal["agent_guid", "sha256", "event_id", "none"]
+FormatName = Literal["json", "cloudevents", "ecs", "ocsf", "raw"]
 
-_WITHOUT_SCHEMA = frozenset({"raw"})
 _LEGAL_TOPIC = re.compile(r"[A-Za-z0-9._-]{1,249}")
 
 
@@ -64,6 +65,34 @@ class Topics(Component):
         return self
 
 
+def one_format(name: object) -> object:
+    """A format for all kinds, as the section that it stands for; what is no text as it is."""
+    return dict.fromkeys(Formats.model_fields, name) if isinstance(name, str) else name
+
+
+def _known_format(name: object) -> object:
+    """The same; a name that is none is told once, and not once for each kind."""
+    known = get_args(FormatName)
+    if isinstance(name, str) and name not in known:
+        near = difflib.get_close_matches(name, known, n=1)
+        remedy = f"did you mean {near[0]}?" if near else "give one format, or one for each kind"
+        raise refusal(f"must be one of {', '.join(known)}", remedy=remedy)
+    return one_format(name)
+
+
+class Formats(Component):
+    """The format of each kind's records."""
+
+    detection: FormatName = "json"
+    first_instance: FormatName = "json"
+    file_reputation_change: FormatName = "json"
+    certificate_reputation_change: FormatName = "json"
+
+    def by_kind(self) -> dict[str, str]:
+        """Every kind with the name of its format."""
+        return {kind: getattr(self, kind) for kind in type(self).model_fields}
+
+
 class Kafka(Component):
     """Where the records go."""
 
@@ -71,7 +100,7 @@ class Kafka(Component):
     delivery: Delivery = "exactly_once"
     topics: Topics = Field(default_factory=Topics)
     key: KeyChoice = "agent_guid"
-    format: Literal["json"] = "json"
+    format: Annotated[Formats, BeforeValidator(_known_format)] = Field(default_factory=Formats)
     schema_registry: SchemaRegistry = Field(default_factory=SchemaRegistry)
     security: Security = Field(default_factory=Security)
     producer: Mapping[str, Any] = Field(default_factory=dict)
@@ -96,23 +125,31 @@ class Kafka(Component):
 
     @model_validator(mode="after")
     def _schema_registry_has_a_schema_for_each_topic(self) -> Kafka:
-        if self.schema_registry.url is not None:
-            refused = [
-                Refusal("schema_registry.url", message, remedy, self.schema_registry.url)
-                for message, remedy in self._without_schema()
-            ]
-            if refused:
-                raise contradiction(refused)
-        return self
-
-    def _without_schema(self) -> Iterator[tuple[str, str]]:
-        """Why a topic would have no schema, or more than one, and what to do."""
-        if self.format in _WITHOUT_SCHEMA:
-            yield f"cannot be used with the format {self.format}, which has no schema", "choose another kafka.format"
+        if self.schema_registry.url is None:
+            return self
         by_topic: dict[str, list[str]] = {}
         for destination, topic in self.topics.by_destination().items():
             by_topic.setdefault(topic, []).append(destination)
-        for topic, kinds in by_topic.items():
-            if len(kinds) > 1:
-                message = f"cannot be used where {' and '.join(kinds)} share the topic {topic}: a topic has one schema"
-                yield message, "give each kind a topic of its own, or remove the url"
+        found = [
+            Refusal(
+                "schema_registry.url",
+                f"cannot be used where {' and '.join(kinds)} share the topic {topic}: a topic has one schema",
+                "give each kind a topic of its own, or remove the url",
+                self.schema_registry.url,
+            )
+            for topic, kinds in by_topic.items()
+            if len(kinds) > 1
+        ]
+        found += [
+            Refusal(
+                f"format.{kind}",
+                "has no schema that could be registered",
+                "give another format, or remove kafka.schema_registry.url",
+                "raw",
+            )
+            for kind, form in self.format.by_kind().items()
+            if form == "raw"
+        ]
+        if found:
+            raise contradiction(found)
+        return self

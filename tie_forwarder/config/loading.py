@@ -6,7 +6,7 @@ Reads only the configuration file; whether the files that it names are there is 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,18 @@ from tie_forwarder.config.component import Surroundings
 from tie_forwarder.config.document import Document
 from tie_forwarder.config.environment import environment_options, value_from_text
 from tie_forwarder.config.faults import ConfigError, Fault
+from tie_forwarder.config.kafka import one_format
 from tie_forwarder.config.model import Config
 from tie_forwarder.config.origins import Option, Origins
 from tie_forwarder.config.refusals import faults_of
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+_SHORT_FORMS: Mapping[Option, Callable[[Any], Any]] = {("kafka", "format"): one_format}
+"""Sections that may be given as one value, which a later source may go into: how to write them out."""
 
 SEARCH = (Path("config.yaml"), Path("/etc/tie-forwarder/config.yaml"))
 
@@ -76,9 +85,11 @@ def _copied(value: Any) -> Any:
 
 def _put(data: dict[Any, Any], origins: Origins, option: Option, value: Any, place: str) -> None:
     section = data
-    for name in option[:-1]:
+    for length, name in enumerate(option[:-1], start=1):
+        path = option[:length]
         if section.get(name) is None:
             section[name] = {}
+        section[name] = _SHORT_FORMS.get(path, _as_it_is)(section[name])
         section = section[name]
         if not isinstance(section, dict):
             return  # what stands there instead of a section is a fault, which must not be hidden

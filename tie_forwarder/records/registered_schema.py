@@ -10,14 +10,16 @@ import json
 from typing import Any
 
 from tie_forwarder.events.event import Kind
-from tie_forwarder.events.schema import json_schema
+from tie_forwarder.records.formats import FORMATS
 
 _DIALECT = "http://json-schema.org/draft-07/schema#"
 
 
-def registered_schema(kind: Kind) -> str:
-    """The schema as text, always the same for the same version of the forwarder."""
-    schema = {**json_schema(kind), "$schema": _DIALECT}
+def registered_schema(kind: Kind, form: str = "json") -> str:
+    """The schema as text, always the same for the same version of the forwarder; of a format that has schemas."""
+    made = FORMATS[form].schema
+    assert made is not None, "the configuration refuses a registry for records without a schema"
+    schema = {**made(kind), "$schema": _DIALECT}
     return json.dumps(_with_older_names(schema), separators=(",", ":"))
 
 

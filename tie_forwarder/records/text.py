@@ -11,11 +11,21 @@ _YEAR_10000 = 253_402_300_800
 
 
 def clean(text: str) -> bytes:
-    """UTF-8 of at most `MAX_CHARACTERS` characters; each that is not printable becomes U+FFFD. Never raises."""
+    """UTF-8 of `shortened`. Never raises."""
+    return shortened(text).encode()
+
+
+def shortened(text: str) -> str:
+    """At most `MAX_CHARACTERS` characters; each that is not printable becomes U+FFFD. Never raises."""
     text = text[:MAX_CHARACTERS]
-    if not text.isprintable():
-        text = "".join(character if character.isprintable() else "\ufffd" for character in text)
-    return text.encode()
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else "\ufffd" for character in text)
+
+
+def agent_id(text: str | None) -> str:
+    """The id of an endpoint in lower case and without braces; of one out of all proportion only the start."""
+    return (text or "")[:MAX_CHARACTERS].strip("{}").lower()
 
 
 @lru_cache(maxsize=4096)

@@ -71,7 +71,7 @@ def registry_settings(kafka: Kafka, *, kinds: Iterable[str]) -> dict[str, Any] |
         "username": registry.username,
         "password": registry.read_password(),
         "ca_file": _text(registry.ca_file),
-        "schemas": {name: registered_schema(KINDS[name]) for name in kinds},
+        "schemas": {name: registered_schema(KINDS[name], kafka.format.by_kind()[name]) for name in kinds},
     }
 
 

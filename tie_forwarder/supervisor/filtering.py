@@ -14,7 +14,12 @@ class Filtering:
     """Makes intake, and gives it its filters. One thread; intake may be at work on another."""
 
     def __init__(self, config: Config) -> None:
-        self.intake = Intake(fabric=config.dxl.fabric, key_by=config.kafka.key, kinds=config.dxl.events)
+        self.intake = Intake(
+            fabric=config.dxl.fabric,
+            key_by=config.kafka.key,
+            kinds=config.dxl.events,
+            formats=config.kafka.format.by_kind(),
+        )
         """It filters nothing before `load`."""
         self._log = Log()
 

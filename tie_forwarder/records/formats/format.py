@@ -1,0 +1,41 @@
+"""What a format is, and what it is given beside the event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from tie_forwarder.events.event import Event, Kind
+from tie_forwarder.events.message import Message
+
+Schema = dict[str, Any]
+
+
+class Origin(NamedTuple):
+    """Whence an event comes, as it is said in every format."""
+
+    message: Message
+    event_id: str
+    source: str
+    """The CloudEvents source: the fabric as a path."""
+    received: str | None
+    """Time of receipt in RFC 3339 with milliseconds."""
+    occurred: str | None
+    """When the event occurred, in RFC 3339; None where it does not say so or lies outside the years 1970 to 9999."""
+    subject: str | None
+    """The hash of the file or certificate that the event is about."""
+
+
+@dataclass(frozen=True, eq=False)
+class Format:
+    """One format. There is one instance of each."""
+
+    name: str
+    """Its name in the configuration."""
+    content_type: bytes
+    """The header `content-type` of its records."""
+    render: Callable[[Event, Origin], bytes]
+    """The value of the record. Never raises for a valid event."""
+    schema: Callable[[Kind], Schema] | None
+    """The JSON Schema of what it renders; None where it renders no JSON of its own."""
