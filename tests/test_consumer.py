@@ -23,6 +23,8 @@ from kafka.consumer.fetcher import ConsumerRecord as KafkaPythonRecord
 
 from tests.data.payloads import EVENT_ID, SAMPLE_DICT, hostile_payloads, valid_payloads
 from tests.data.records import record_of
+from tests.golden.records import CASES
+from tests.golden.records import record_of as in_format
 from tie_forwarder.consumer import (
     DeadLetterError,
     Detection,
@@ -39,6 +41,7 @@ from tie_forwarder.consumer import (
 from tie_forwarder.events.decoding import decode
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.events.message import Message
+from tie_forwarder.records.formats import FORMATS
 from tie_forwarder.records.record import Record
 from tie_forwarder.records.replayed import render_marker, render_replayed
 
@@ -166,6 +169,20 @@ def test_a_cloudevent_in_structured_mode_gives_the_same_event_and_envelope(kind:
     assert parse(with_prefix) == (event, replace(envelope, format="cloudevents", schema_id=258))
     document, same = parse_document(with_prefix)
     assert (document["id"], document["data"], same.schema_id) == (EVENT_ID, json.loads(record.value), 258)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_format_is_read_or_named_and_its_envelope_is_the_same(case: str) -> None:
+    event, envelope = parse(as_read(in_format(*CASES[case], "json")))
+    for form in FORMATS:
+        record = as_read(in_format(*CASES[case], form))
+        same = replace(envelope, format=form)
+        if form in ("ecs", "ocsf"):
+            with pytest.raises(OtherFormatError, match=f"of the format {form}"):
+                parse(record)
+            assert parse_document(record) == (json.loads(record.value), same)
+        else:
+            assert parse(record) == (event, same)
 
 
 def test_data_of_a_cloudevent_may_be_in_base64() -> None:

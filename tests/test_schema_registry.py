@@ -12,7 +12,9 @@ from typing import Any
 
 import psutil
 import pytest
+from jsonschema import Draft7Validator
 
+from tests.golden.records import CASES, record_of
 from tests.harness.detections import detection
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.ports import free_port
@@ -26,6 +28,7 @@ from tie_forwarder.demo.certificates import Authority
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, Verdict
 from tie_forwarder.publisher.registry import ask_registry
+from tie_forwarder.records.formats import FORMATS
 from tie_forwarder.records.registered_schema import registered_schema
 from tie_forwarder.records.wire_format import split_registry_prefix
 
@@ -70,6 +73,22 @@ def test_every_kind_is_registered_once_and_found_again(registry: Apicurio) -> No
         assert schema_id is not None
         assert registry.schema(schema_id) == json.loads(schemas[subject])
         assert registry.subjects()[subject] == [1]
+
+
+def test_the_schema_of_every_format_is_taken_and_describes_its_records(registry: Apicurio) -> None:
+    schemas = {
+        f"{form}.{name}-value": registered_schema(kind, form)
+        for name, kind in KINDS.items()
+        for form in FORMATS
+        if form != "raw"
+    }
+    ids = ask_registry("register", settings(registry.url), schemas)
+    assert isinstance(ids, dict)
+    for kind, payload in CASES.values():
+        for form in ("json", "cloudevents", "ecs", "ocsf"):
+            schema_id = ids[f"{form}.{kind}-value"]
+            assert schema_id is not None
+            Draft7Validator(registry.schema(schema_id)).validate(json.loads(record_of(kind, payload, form).value))
 
 
 def test_a_schema_that_the_subject_does_not_take_is_blocked_until_it_does(registry: Apicurio) -> None:

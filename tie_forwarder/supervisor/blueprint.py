@@ -9,6 +9,7 @@ from tie_forwarder.config import Config
 from tie_forwarder.config.kafka import Kafka
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.events.kinds import KINDS
+from tie_forwarder.records.formats import FORMATS
 from tie_forwarder.records.registered_schema import registered_schema
 
 
@@ -63,7 +64,7 @@ def registry_settings(kafka: Kafka, *, kinds: Iterable[str]) -> dict[str, Any] |
 
     Reads the secret file; raises ForwarderError when it cannot be read.
     """
-    registry = kafka.schema_registry
+    registry, formats = kafka.schema_registry, kafka.format.by_kind()
     if registry.url is None:
         return None
     return {
@@ -71,7 +72,10 @@ def registry_settings(kafka: Kafka, *, kinds: Iterable[str]) -> dict[str, Any] |
         "username": registry.username,
         "password": registry.read_password(),
         "ca_file": _text(registry.ca_file),
-        "schemas": {name: registered_schema(KINDS[name], kafka.format.by_kind()[name]) for name in kinds},
+        # A registry that is new at a reload may meet a format without schemas, which stays until a restart.
+        "schemas": {
+            name: registered_schema(KINDS[name], formats[name]) for name in kinds if FORMATS[formats[name]].schema
+        },
     }
 
 
