@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.golden.records import CASES
+from tests.golden.records import record_of as in_format
 from tests.harness.waiting import wait_until
 from tests.test_config_faults import faults
 from tie_forwarder.config import load
@@ -18,15 +20,18 @@ from tie_forwarder.config.verification import verify
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.publisher.commands import Leaving
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict
+from tie_forwarder.publisher.prefixes import Prefixes, SchemaOf
 from tie_forwarder.publisher.registry import Ids
 from tie_forwarder.publisher.schema_ids import SchemaIds
+from tie_forwarder.records.form import form_of
+from tie_forwarder.records.formats import FORMATS
 from tie_forwarder.records.registered_schema import registered_schema
 from tie_forwarder.records.wire_format import registry_prefix, split_registry_prefix
 from tie_forwarder.supervisor.blueprint import publisher_configuration
 
 URL = "https://registry:8081/apis/ccompat/v7"
 TOPICS = {"detection": "tie.detections", "dead_letter": "tie.dead"}
-REGISTRY = {"url": URL, "schemas": {"detection": "{}"}}
+REGISTRY = {"url": URL, "schemas": {"detection": "{}"}, "forms": {"detection": "json"}}
 AWAY = Verdict(ErrorClass.TRANSIENT, "registry", "it is away")
 REFUSED = Verdict(ErrorClass.BLOCKED, "registry_authentication", "it refuses")
 
@@ -88,6 +93,7 @@ def test_the_publisher_is_told_the_schemas_of_the_enabled_kinds_and_the_secret(t
         "password": "from the file",
         "ca_file": None,
         "schemas": {"detection": registered_schema(KINDS["detection"])},
+        "forms": dict.fromkeys(KINDS, "json"),
     }
     file.write_text("")
     assert publisher_configuration(load(file, environ={}), resume=None)["registry"] is None
@@ -117,6 +123,21 @@ def test_the_five_bytes_name_the_schema_and_nothing_else_is_taken_for_them() -> 
         assert split_registry_prefix(plain) == (None, plain)
 
 
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_bytes_come_before_records_of_the_format_that_the_schema_describes(case: str, form: str) -> None:
+    kind, payload = CASES[case]
+    record = in_format(kind, payload, form)
+    assert form_of(record) == form
+    assert Prefixes({kind: SchemaOf(7, form)}).before(record) == registry_prefix(7)
+    assert Prefixes({"dead_letter": SchemaOf(7, form)}).before(record) == b""
+    other = "json" if form != "json" else "ecs"
+    with pytest.raises(
+        PublisherError, match=f"the spool has a {kind} in the format {form}, and kafka.format is {other}"
+    ):
+        Prefixes({kind: SchemaOf(7, other)}).before(record)
+
+
 class Answers:
     """Answers one after the other, the last one again and again."""
 
@@ -138,8 +159,8 @@ def ids(*answers: Ids | Verdict, stop: threading.Event | None = None) -> tuple[S
 
 def test_the_ids_are_asked_for_again_until_they_are_known_and_then_no_more() -> None:
     schema_ids, asked = ids(AWAY, {"tie.detections-value": 7})
-    assert schema_ids.wait() == {"detection": registry_prefix(7)}
-    assert schema_ids.wait() == {"detection": registry_prefix(7)}
+    assert schema_ids.wait().before(in_format(*CASES["detection"], "json")) == registry_prefix(7)
+    assert schema_ids.wait().before(in_format(*CASES["detection"], "json")) == registry_prefix(7)
     assert asked.asked == [{"tie.detections-value": "{}"}] * 2
     assert schema_ids.trouble is None
 
@@ -187,4 +208,4 @@ def test_without_a_registry_there_is_nothing_to_wait_for() -> None:
     schema_ids = SchemaIds(registry=None, topics=TOPICS, stop=threading.Event())
     schema_ids.start()
     schema_ids.check()
-    assert schema_ids.wait() == {}
+    assert schema_ids.wait().before(in_format(*CASES["detection"], "json")) == b""

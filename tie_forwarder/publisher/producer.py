@@ -9,8 +9,7 @@ so that the end of the process is the only sure end.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
@@ -18,6 +17,7 @@ from kafka.errors import KafkaConfigurationError, KafkaError, KafkaTimeoutError,
 
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
 from tie_forwarder.publisher.partitions import Partitions
+from tie_forwarder.publisher.prefixes import Prefixes
 from tie_forwarder.publisher.settings import BETWEEN_TRANSACTIONS_MS, PRODUCER, TRANSACTION_TIMEOUT_MS
 from tie_forwarder.spool import Row
 
@@ -44,11 +44,11 @@ class Producer:
         member: str | None,
         partitions: Partitions,
         transactional_id: str | None = None,
-        prefixes: Mapping[str, bytes] = MappingProxyType({}),
+        prefixes: Prefixes | None = None,
     ) -> None:
         """`member` is who the records say has published them; None where it is no member of a group.
 
-        `prefixes` is what comes before the values of a destination: the bytes of a schema registry.
+        `prefixes` are the bytes of a schema registry, where there is one.
         """
         self._settings = {**PRODUCER, **options, **connection}
         self._retry_backoff_ms = self._settings["retry_backoff_ms"]
@@ -61,7 +61,7 @@ class Producer:
         self._topics = topics
         self._added = [] if member is None else [("ce_forwarder", member.encode())]
         self._partitions = partitions
-        self._prefixes = prefixes
+        self._prefixes = prefixes or Prefixes()
         self._producer: Any = None
 
     @property
@@ -89,14 +89,14 @@ class Producer:
         Raises PublisherError; one of class POISON concerns this row alone and leaves the producer whole.
         """
         record = row.record
-        topic = self._topics[record.destination]
+        topic, prefix = self._topics[record.destination], self._prefixes.before(record)
         try:
             count = len(self._producer.partitions_for(topic))
             if partition is None:
                 partition = self._partitions.of(record.key, record.event_id, count)
             return self._producer.send(
                 topic,
-                value=self._prefixes.get(record.destination, b"") + record.value,
+                value=prefix + record.value,
                 key=record.key,
                 headers=[*record.headers, *self._added],
                 partition=partition,

@@ -24,6 +24,7 @@ from tie_forwarder.publisher.commands import Fenced
 from tie_forwarder.publisher.deadline import Deadline
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict
 from tie_forwarder.publisher.partitions import Partitions
+from tie_forwarder.publisher.prefixes import Prefixes
 from tie_forwarder.publisher.producer import Producer
 from tie_forwarder.publisher.schema_ids import find_prefixes
 from tie_forwarder.publisher.transactions import Refusal, Transactions
@@ -67,7 +68,7 @@ class ReplayProducer:
         self._topics = topics
         self._id = replay_id(group)
         self._registry = registry
-        self._prefixes: Mapping[str, bytes] = {}
+        self._prefixes = Prefixes()
         self._stable_ends = stable_ends
         self._high_ends = high_ends
         self._on_overrun = on_overrun

@@ -14,8 +14,8 @@ from typing import Any
 from tie_forwarder.backoff import Backoff
 from tie_forwarder.publisher.commands import Leaving
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict
+from tie_forwarder.publisher.prefixes import Prefixes, SchemaOf
 from tie_forwarder.publisher.registry import Ids, ask_registry
-from tie_forwarder.records.wire_format import registry_prefix
 
 _PATIENCE_SECONDS = 10.0
 """Then this life of the member ends, and the next one looks anew at who publishes."""
@@ -42,7 +42,7 @@ class SchemaIds:
         ask: Ask = _register,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`registry` has url, username, password, ca_file and `schemas` by destination; None where there is none."""
+        """`registry` has url, username, password, ca_file, and `schemas` and `forms` by destination; None without one."""
         self._registry = registry
         self._topics = topics
         self._stop = stop
@@ -50,7 +50,7 @@ class SchemaIds:
         self._monotonic = monotonic
         self._started_at = monotonic()
         self._known = threading.Event()
-        self._prefixes: dict[str, bytes] = {}
+        self._prefixes = Prefixes()
         self._trouble: Verdict | None = None
         if registry is None:
             self._known.set()
@@ -72,8 +72,8 @@ class SchemaIds:
         if not self._known.is_set():
             threading.Thread(target=self._find_out, name="schema-ids", daemon=True).start()
 
-    def wait(self) -> Mapping[str, bytes]:
-        """What comes before the values, by destination. Blocks for ten seconds at most.
+    def wait(self) -> Prefixes:
+        """What comes before the values. Blocks for ten seconds at most.
 
         Raises PublisherError where the registry refuses, or does not answer in time, and Leaving on `stop`.
         """
@@ -103,13 +103,15 @@ class SchemaIds:
 
 def find_prefixes(
     registry: Mapping[str, Any], topics: Mapping[str, str], *, ask: Ask = _register
-) -> dict[str, bytes] | Verdict:
-    """What comes before the values of each destination, registered where it was not. Blocks for seconds."""
+) -> Prefixes | Verdict:
+    """What comes before the values, the schemas registered where they were not. Blocks for seconds."""
     answer = ask(registry, schemas_by_subject(registry, topics))
     if isinstance(answer, Verdict):
         return answer
-    found = {destination: answer.get(_subject(topic)) for destination, topic in topics.items()}
-    return {destination: registry_prefix(number) for destination, number in found.items() if number is not None}
+    found = {destination: answer[_subject(topics[destination])] for destination in registry["schemas"]}
+    return Prefixes(
+        {name: SchemaOf(number, registry["forms"][name]) for name, number in found.items() if number is not None}
+    )
 
 
 def schemas_by_subject(registry: Mapping[str, Any], topics: Mapping[str, str]) -> dict[str, str]:

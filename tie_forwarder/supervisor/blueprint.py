@@ -76,6 +76,7 @@ def registry_settings(kafka: Kafka, *, kinds: Iterable[str]) -> dict[str, Any] |
         "schemas": {
             name: registered_schema(KINDS[name], formats[name]) for name in kinds if FORMATS[formats[name]].schema
         },
+        "forms": formats,
     }
 
 
