@@ -106,9 +106,7 @@ REMEDIES: dict[str, str] = {
     "registry_incompatible": (
         "set the subject's compatibility to FORWARD, which takes new fields, or delete what others registered there"
     ),
-    "registry_format": (
-        "set kafka.format back until the spool is empty; only then change it, and what the registry takes for the subject"
-    ),
+    "registry_format": "set kafka.format back until the spool is empty, and change it then",
     "registry_refused": "see the registry's log; it must take JSON Schema",
     "registry_client": "install confluent-kafka[schemaregistry], which is the extra `registry` of this package",
     "open_transaction": (
