@@ -42,7 +42,7 @@ class SchemaIds:
         ask: Ask = _register,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`registry` has url, username, password, ca_file, and by destination `schemas` and `forms`; or there is none."""
+        """`registry` has url, username, password, ca_file, and by destination `schemas` and `forms`; or is None."""
         self._registry = registry
         self._topics = topics
         self._stop = stop
