@@ -113,6 +113,21 @@ def test_a_huge_header_and_a_huge_body_are_refused(site: Site) -> None:
     assert site.answers_promptly()
 
 
+def test_it_is_not_closed_before_it_was_woken(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = site.server._listener
+    assert listener is not None
+    wake = listener.wake
+
+    def wake_slowly() -> None:
+        wake()
+        time.sleep(0.1)
+        wake()
+
+    monkeypatch.setattr(listener, "wake", wake_slowly)
+    site.server.stop()
+    assert not site.server._thread.is_alive()  # type: ignore[union-attr]
+
+
 def test_a_hundred_slow_clients_keep_nobody_waiting(site: Site) -> None:
     clients = [site.connect(b"GET /metrics HTTP/1.1\r\nX-Slow: ") for _ in range(100)]
     assert site.answers_promptly()

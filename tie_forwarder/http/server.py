@@ -22,6 +22,8 @@ class Server:
         self._application = application
         self._address = address
         self._stop = threading.Event()
+        self._ending = threading.Lock()
+        """Nobody is woken who is closed: what is closed may be another file by then."""
         self._listener: Listener | None = None
         self._thread: threading.Thread | None = None
 
@@ -54,8 +56,10 @@ class Server:
         """Closes the port; open requests are cut. Blocks for two seconds at most."""
         if self._listener is None or self._thread is None:
             return
-        self._stop.set()
-        self._listener.wake()
+        with self._ending:
+            if not self._stop.is_set():
+                self._stop.set()
+                self._listener.wake()
         self._thread.join(_STOP_SECONDS)
 
     def _serve(self, listener: Listener) -> None:
@@ -65,4 +69,5 @@ class Server:
             except Exception:  # the thread's edge: one connection's trouble must not close the port
                 logging.getLogger("tie_forwarder.http").exception("http.failed")
                 self._stop.wait(_TURN_SECONDS)
-        listener.close_all()
+        with self._ending:
+            listener.close_all()
