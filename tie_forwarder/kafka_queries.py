@@ -16,8 +16,9 @@ from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError
 
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.publisher.bootstrap import ask_servers
 from tie_forwarder.publisher.causes import Causes
-from tie_forwarder.publisher.errors import classify
+from tie_forwarder.publisher.errors import ErrorClass, classify
 
 _TIMEOUTS = {"bootstrap_timeout_ms": 3_000, "request_timeout_ms": 3_000, "reconnect_backoff_max_ms": 500}
 _LOOK_AGAIN_SECONDS = 0.05
@@ -270,6 +271,11 @@ def _translated(connection: Mapping[str, Any]) -> Iterator[None]:
         yield
     except (KafkaError, OSError, ValueError) as error:
         verdict = causes.explain(classify(error))
+        if verdict.error_class is ErrorClass.TRANSIENT:
+            # A wrong password looks like that more often than not; a handshake tells it for certain.
+            refusal = ask_servers(dict(connection))
+            if refusal is not None and refusal.error_class is ErrorClass.BLOCKED:
+                verdict = refusal
         raise ForwarderError(f"Kafka at {_servers(connection)}: {verdict.detail}", remedy=verdict.remedy) from error
     finally:
         log.removeHandler(causes)
