@@ -20,7 +20,11 @@ from tests.harness.server_process import ServerProcess
 
 _POM = Path(__file__).with_name("tools-pom.xml")
 _SECONDS = 10.0
-_TOOLS = {"kafka-console-consumer.sh": "org.apache.kafka.tools.consumer.ConsoleConsumer"}
+_TOOLS = {
+    "kafka-acls.sh": "org.apache.kafka.tools.AclCommand",
+    "kafka-console-consumer.sh": "org.apache.kafka.tools.consumer.ConsoleConsumer",
+    "kafka-topics.sh": "org.apache.kafka.tools.TopicCommand",
+}
 _QUIET = "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn"
 
 
