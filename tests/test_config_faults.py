@@ -162,6 +162,14 @@ def test_a_variable_does_not_hide_that_its_section_is_none(tmp_path: Path) -> No
     assert (found.field, found.place) == ("log", f"{tmp_path}/config.yaml, line 1")
 
 
+@pytest.mark.parametrize("source", ["environment", "command line"])
+def test_what_is_put_below_an_option_that_has_a_value_is_a_fault(tmp_path: Path, source: str) -> None:
+    environ = {"TIE_FORWARDER_KAFKA__KEY__X": "hunter2"} if source == "environment" else {}
+    (found,) = faults(tmp_path, "kafka: {key: sha256}", None if environ else {"kafka.key.x": "hunter2"}, **environ)
+    assert found.place == ("environment variable TIE_FORWARDER_KAFKA__KEY__X" if environ else source)
+    assert str(found).endswith("kafka.key.x: there is no such option; kafka.key has one value and no options below it")
+
+
 def test_an_option_that_stands_twice_is_a_fault(tmp_path: Path) -> None:
     (found,) = faults(tmp_path, "log:\n  level: info\nhttp: {}\nlog:\n  format: json\n")
     assert (found.field, found.place) == ("log", f"{tmp_path}/config.yaml, line 4")

@@ -18,6 +18,7 @@ from tie_forwarder.config.environment import environment_options, value_from_tex
 from tie_forwarder.config.faults import ConfigError, Fault
 from tie_forwarder.config.kafka import one_format
 from tie_forwarder.config.model import Config
+from tie_forwarder.config.options import is_section
 from tie_forwarder.config.origins import Option, Origins
 from tie_forwarder.config.refusals import faults_of
 
@@ -45,16 +46,16 @@ def load(
     document = Document(file=file, origins=origins)
     document.read()
     data = _sections_as_dicts(document.data)
-    for option, value, place in environment_options(environ):
-        _put(data, origins, option, value, place)
+    misplaced = [_put(data, origins, *given) for given in environment_options(environ)]
     for name, value in (overrides or {}).items():
         if value is not None:
             option = tuple(name.split("."))
             meant = value_from_text(option, value) if isinstance(value, str) else value
-            _put(data, origins, option, meant, "command line")
+            misplaced.append(_put(data, origins, option, meant, "command line"))
     config, faults = _validated(data, file, origins, environ.get("CREDENTIALS_DIRECTORY"))
-    if config is None or document.faults:
-        raise ConfigError([*document.faults, *faults])
+    faults = [*document.faults, *filter(None, misplaced), *faults]
+    if config is None or faults:
+        raise ConfigError(faults)
     return config
 
 
@@ -83,7 +84,8 @@ def _copied(value: Any) -> Any:
     return {name: _copied(inner) for name, inner in value.items()} if isinstance(value, dict) else value
 
 
-def _put(data: dict[Any, Any], origins: Origins, option: Option, value: Any, place: str) -> None:
+def _put(data: dict[Any, Any], origins: Origins, option: Option, value: Any, place: str) -> Fault | None:
+    """Puts a value where its option stands; the fault, where that is inside of what is an option itself."""
     section = data
     for length, name in enumerate(option[:-1], start=1):
         path = option[:length]
@@ -92,9 +94,13 @@ def _put(data: dict[Any, Any], origins: Origins, option: Option, value: Any, pla
         section[name] = _SHORT_FORMS.get(path, _as_it_is)(section[name])
         section = section[name]
         if not isinstance(section, dict):
-            return  # what stands there instead of a section is a fault, which must not be hidden
+            if is_section(path):
+                return None  # what stands there instead of a section is a fault, which must not be hidden
+            remedy = f"{'.'.join(path)} has one value and no options below it"
+            return Fault(place, ".".join(option), None, "there is no such option", remedy)
     section[option[-1]] = _merged(section.get(option[-1]), value)
     origins.note(option, place)
+    return None
 
 
 def _merged(old: Any, new: Any) -> Any:
