@@ -20,6 +20,7 @@ from dxltieclient.callbacks import DetectionCallback, FirstInstanceCallback, Rep
 from kafka import KafkaProducer
 
 from tests.data.payloads import SAMPLES
+from tests.golden.records import record_of
 from tests.harness.waiting import wait_until
 from tie_forwarder.cli import invoke
 from tie_forwarder.cli.tail import fabric_text, kafka_text
@@ -29,6 +30,7 @@ from tie_forwarder.events.message import Message
 from tie_forwarder.events.topics import TOPICS
 from tie_forwarder.kafka_queries import OutputRecord
 from tie_forwarder.receiver.short_lived import connected_client
+from tie_forwarder.records.formats import FORMATS
 
 SAMPLE = SAMPLES["detection"]
 CONTROLS = "\x1b\x07\x7f\x9b"
@@ -133,6 +135,16 @@ def test_a_replayed_event_and_a_marker_are_shown_as_such() -> None:
         "t", 0, 2, 0, None, b"", (("ce_id", b"x"), ("replayed_at", b"then"), ("replayed_to", b"u\x07"))
     )
     assert kafka_text(marker) == "t[0]@2 ce_id=x\nmarker: was replayed at then to u\\x07"
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_record_of_every_format_is_printed_readably(form: str) -> None:
+    made = record_of("detection", SAMPLE + b"\0", form)
+    text = kafka_text(OutputRecord("t", 0, 1, 0, made.key, made.value, made.headers))
+    head, _, document = text.partition("\n")
+    assert head == f"t[0]@1 ce_id={made.event_id}"
+    assert json.loads(document) == json.loads(made.value.rstrip(b"\0"))
+    assert document.count("\n") > 10
 
 
 def test_what_is_no_detection_is_printed_with_the_reason() -> None:

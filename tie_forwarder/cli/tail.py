@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 _LOOK_UP_SECONDS = 0.2
 _TITLES = {"detection": "Detection", "first_instance": "First instance"}
 _OTHER_TITLE = "Reputation change"
+_NUL = b"\0"
+"""Payloads of TIE often end in it, and so do records in the format `raw`."""
 
 
 @click.command
@@ -154,7 +156,7 @@ def kafka_text(record: OutputRecord) -> str:
     if marked := record.header(REPLAYED_AT):
         return f"{head}\nmarker: was replayed at {printable(marked)} to {printable(record.header(REPLAYED_TO))}"
     try:
-        return f"{head}\n{_pretty(json.loads(value))}"
+        return f"{head}\n{_pretty(json.loads(value.rstrip(_NUL)))}"
     except (ValueError, RecursionError):
         return f"{head}\n{printable(text_of(value))}"
 
