@@ -7,16 +7,23 @@ from typing import Any
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from py_ocsf_models.events.base_event import BaseEvent
 from py_ocsf_models.events.findings.detection_finding import DetectionFinding
+from py_ocsf_models.objects.fingerprint import FingerPrint
+from py_ocsf_models.objects.observable import Reputation
 
-from tests.data.changes import odd_cases
-from tests.data.payloads import EVENT_ID, SAMPLES, valid_payloads
+from tests.data.changes import odd_cases, with_fields, with_reputation
+from tests.data.payloads import EVENT_ID, SAMPLES, valid_payloads, with_hash
+from tests.differential.documents import DOCUMENTS, JSON
 from tests.golden.examples import DOCUMENT, examples, examples_in
+from tests.golden.reading import expected, told_by_ecs, told_by_ocsf
 from tests.golden.records import CASES, as_text, file_of, record_of, render
+from tie_forwarder.events.decoding import decode
 from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.records.formats import FORMATS
+from tie_forwarder.records.formats.words import known_fields
 
 JSON_FORMATS = [name for name, form in FORMATS.items() if form.schema is not None]
 EVERY_CASE = {**CASES, **odd_cases()}
@@ -62,6 +69,69 @@ def test_whatever_valid_detection_comes_each_format_has_a_record_that_its_schema
 
 
 _DETECTIONS = {form: validator(form, "detection") for form in JSON_FORMATS}
+
+# What belongs to other kinds, or to the words of a format, and has no business in the kind that has it.
+_STRANGE_FIELDS = (
+    "agentGuid", "name", "detectionTime", "updateTime", "localReputation", "newReputations",
+    "source", "unknown", "dxl", "local_reputation_name", "certificate", "file",
+)  # fmt: skip
+_STRANGE_MEMBERS = ("trust_level", "trust_level_name", "provider", "provider_id", "named_attributes", "unknown")
+
+
+def _with_strangers(kind: str) -> st.SearchStrategy[bytes]:
+    """Payloads of the kind with strange fields in the event and strange members in its reputations."""
+    known = known_fields(KINDS[kind])
+    fields = st.dictionaries(st.sampled_from([name for name in _STRANGE_FIELDS if name not in known]), JSON, max_size=3)
+    members = st.dictionaries(st.sampled_from(_STRANGE_MEMBERS), JSON, max_size=2)
+
+    def made(document: dict[str, Any], fields: dict[str, Any], members: dict[str, Any]) -> bytes:
+        for name in {"newReputations", "oldReputations"} & document.keys():
+            for reputation in document[name].get("reputations", ()):
+                reputation |= members
+        return json.dumps({**fields, **document}).encode()
+
+    return st.builds(made, DOCUMENTS[kind], fields, members)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@given(data=st.data())
+@settings(max_examples=60, deadline=None)
+def test_whatever_is_valid_is_told_whole_by_every_format_and_nothing_unknown_passes_for_known(
+    kind: str, data: st.DataObject
+) -> None:
+    payload = data.draw(_WITH_STRANGERS[kind])
+    event = decode(KINDS[kind], payload)
+    values = {form: value_of(kind, payload, form) for form in JSON_FORMATS}
+    for form, value in values.items():
+        _ALL[form, kind].validate(value)
+    BaseEvent.model_validate(values["ocsf"])
+    assert told_by_ecs(event, values["ecs"]) == expected(event)
+    assert told_by_ocsf(event, values["ocsf"]) == expected(event)
+
+
+_WITH_STRANGERS = {kind: _with_strangers(kind) for kind in KINDS}
+_ALL = {(form, kind): validator(form, kind) for form in JSON_FORMATS for kind in KINDS}
+
+
+def test_what_a_publisher_invents_in_a_reputation_does_not_change_what_is_said_of_it() -> None:
+    case = with_reputation("file_reputation_change", trust_level=[], provider="enterprise", trust_level_name="good")
+    for rest in (value_of(*case, "ecs")["trellix"]["tie"], value_of(*case, "ocsf")["unmapped"]):
+        first = rest["new_reputations"][0]
+        assert (first["provider"], first["trust_level"], first["trust_level_name"]) == ("gti", 99, "known_trusted")
+        assert first["unknown"] == {"trust_level": [], "provider": "enterprise", "trust_level_name": "good"}
+
+
+def test_a_name_where_the_kind_has_none_is_no_name_of_a_file() -> None:
+    case = with_fields("file_reputation_change", name=5)
+    assert value_of(*case, "ecs")["file"].keys() == {"hash"}
+    assert value_of(*case, "ocsf")["osint"][0]["file"]["name"] == ""
+
+
+def test_ecs_has_only_hashes_that_it_knows_below_file() -> None:
+    document = value_of("detection", with_hash(type="imphash", value="AAEC"), "ecs")
+    assert document["file"]["hash"].keys() == {"md5", "sha1", "sha256"}
+    assert document["trellix"]["tie"]["hash"] == {"imphash": "000102"}
+    assert "000102" in document["related"]["hash"]
 
 
 @pytest.mark.parametrize("form", FORMATS)
@@ -118,6 +188,31 @@ def test_the_hashes_of_ocsf_have_the_numbers_of_their_algorithms() -> None:
     assert found == {1: 32, 2: 40, 3: 64, 4: 128}
 
 
+@pytest.mark.parametrize("case", [case for case, (kind, _) in EVERY_CASE.items() if kind != "detection"])
+def test_the_other_kinds_are_indicators_of_a_source_of_threat_intelligence(case: str) -> None:
+    kind, payload = EVERY_CASE[case]
+    document = value_of(kind, payload, "ocsf")
+    assert (document["class_uid"], document["type_uid"]) == (5021, 502101)
+    assert document["osint"]
+    for indicator in document["osint"]:
+        assert (indicator["type_id"], "file" in indicator) == ((7, False) if "certificate" in kind else (4, True))
+        for fingerprint in indicator.get("file", {}).get("hashes", []):
+            FingerPrint.model_validate(fingerprint)
+        if "reputation" in indicator:
+            Reputation.model_validate(indicator["reputation"])
+
+
+def test_a_certificate_without_a_hash_of_a_known_type_is_an_indicator_all_the_same() -> None:
+    hashes = [{"type": "sha512", "value": "AAEC"}]
+    case = with_fields("certificate_reputation_change", hashes=hashes, publicKeySha1=...)
+    assert value_of(*case, "ocsf")["osint"][0]["value"] == "000102"
+
+
+def test_the_endpoint_of_an_event_is_the_device_of_ocsf() -> None:
+    for kind in ("detection", "first_instance"):
+        assert value_of(kind, SAMPLES[kind], "ocsf")["device"]["uid"] == "68125cd6-a5d8-11e6-348e-000c29663178"
+
+
 # From the field reference of ECS: the types that are expected with a category.
 ECS_TYPES = {"malware": {"info"}, "file": {"access", "change", "creation", "deletion", "info"}, "threat": {"indicator"}}
 
@@ -134,8 +229,9 @@ def test_ecs_has_a_kind_a_category_and_a_type_that_go_together(kind: str) -> Non
 def test_what_ecs_and_ocsf_have_no_field_for_is_kept_below_their_own() -> None:
     case = CASES["detection with more than is known"]
     assert value_of(*case, "ecs")["trellix"]["tie"]["unknown"] == {"severity": {"level": [1, 2.5]}}
-    assert value_of(*case, "ocsf")["unmapped"]["severity"] == {"level": [1, 2.5]}
-    assert value_of(*case, "ecs")["trellix"]["tie"]["local_reputation_name"] == "known_malicious"
+    assert value_of(*case, "ocsf")["unmapped"]["unknown"] == {"severity": {"level": [1, 2.5]}}
+    for rest in (value_of(*case, "ecs")["trellix"]["tie"], value_of(*case, "ocsf")["unmapped"]):
+        assert (rest["local_reputation"], rest["local_reputation_name"]) == (1, "known_malicious")
 
 
 def test_reputations_have_the_names_that_are_public_and_their_numbers() -> None:
@@ -143,6 +239,8 @@ def test_reputations_have_the_names_that_are_public_and_their_numbers() -> None:
     assert [(one["provider_id"], one["provider"], one["trust_level_name"]) for one in change] == [
         (1, "gti", "known_trusted"), (3, "enterprise", "most_likely_malicious"),
     ]  # fmt: skip
+    assert change[1]["attributes"]["2101652"] == change[1]["named_attributes"]["prevalence"] == "235"
+    assert value_of(*CASES["file reputation change"], "ocsf")["unmapped"]["new_reputations"] == change
     indicators = value_of(*CASES["file reputation change"], "ocsf")["osint"]
     assert [one["reputation"]["score_id"] for one in indicators] == [1, 9]
     assert [one["reputation"]["provider"] for one in indicators] == ["gti", "enterprise"]

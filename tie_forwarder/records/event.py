@@ -15,7 +15,7 @@ from tie_forwarder.events.message import Message
 from tie_forwarder.records.formats import Format, Origin
 from tie_forwarder.records.formats.json import JSON
 from tie_forwarder.records.record import Record
-from tie_forwarder.records.text import agent_id, clean, rfc3339, rfc3339_milliseconds
+from tie_forwarder.records.text import agent_id, rfc3339, rfc3339_milliseconds, shortened
 
 KeyBy = Literal["agent_guid", "sha256", "event_id", "none"]
 
@@ -39,10 +39,10 @@ def render_event(
     if subject:
         headers.append(("ce_subject", subject.encode()))
     headers += (content_type, topic)
-    if message.source_client_id:
-        headers.append(("ce_dxlclient", clean(message.source_client_id)))
-    if message.source_broker_id:
-        headers.append(("ce_dxlbroker", clean(message.source_broker_id)))
+    if client := shortened(message.source_client_id):
+        headers.append(("ce_dxlclient", client.encode()))
+    if broker := shortened(message.source_broker_id):
+        headers.append(("ce_dxlbroker", broker.encode()))
     received = rfc3339_milliseconds(message.received_at_ms)
     if received:
         headers.append(("ce_receivedtime", received))
@@ -53,6 +53,8 @@ def render_event(
         received.decode() if received else None,
         ce_time.decode() if ce_time else None,
         subject,
+        client,
+        broker,
     )
     return Record(
         event.kind.name,

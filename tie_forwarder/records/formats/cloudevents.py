@@ -12,14 +12,13 @@ from pydantic_core import to_json
 from tie_forwarder.events.event import Event, Kind
 from tie_forwarder.events.schema import DIALECT, json_schema
 from tie_forwarder.records.formats.format import Format, Origin, Schema
-from tie_forwarder.records.text import shortened
 
 _TEXT = {"type": "string", "minLength": 1}
 _TIME = {"type": "string", "format": "date-time"}
 
 
 def _render(event: Event, origin: Origin) -> bytes:
-    kind, message = event.kind, origin.message
+    kind = event.kind
     attributes: dict[str, Any] = {
         "specversion": "1.0",
         "id": origin.event_id,
@@ -29,8 +28,8 @@ def _render(event: Event, origin: Origin) -> bytes:
         "subject": origin.subject,
         "datacontenttype": "application/json",
         "dxltopic": kind.topic,
-        "dxlclient": shortened(message.source_client_id),
-        "dxlbroker": shortened(message.source_broker_id),
+        "dxlclient": origin.client,
+        "dxlbroker": origin.broker,
         "receivedtime": origin.received,
     }
     present = {name: value for name, value in attributes.items() if value}

@@ -1,23 +1,23 @@
 """The format `ecs`: the event in the fields of the Elastic Common Schema, the rest below `trellix.tie`.
 
 Facts of ECS 8.17 (its field reference): `event.kind`, `event.category` and `event.type` are of closed sets, and which
-types go with which category is listed there; `event.created` is when the event was first read by an agent; `file.hash`
-is of files, so that the hashes of a certificate have no field.
+types go with which category is listed there; `event.created` is when the event was first read by an agent;
+`event.ingested` is for the store to set; `file.hash` is of files, so that the hashes of a certificate have no field,
+and has only hashes that are named there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
 from tie_forwarder.events.event import Event, Kind
-from tie_forwarder.events.names import CERTIFICATE_PROVIDERS, FILE_PROVIDERS, TRUST_LEVELS, Provider
 from tie_forwarder.events.schema import DIALECT
 from tie_forwarder.records.formats.format import Format, Origin, Schema
-from tie_forwarder.records.formats.words import named_reputations, snake_case
-from tie_forwarder.records.text import agent_id, shortened
+from tie_forwarder.records.formats.words import file_name, rest_of, rest_schema
+from tie_forwarder.records.text import agent_id
 
 VERSION = "8.17.0"
 
@@ -37,78 +37,66 @@ _CLASSES = {
     "file_reputation_change": _Class("event", "threat", "indicator", "file-reputation-change"),
     "certificate_reputation_change": _Class("event", "threat", "indicator", "certificate-reputation-change"),
 }
-_HASHES = ("md5", "sha1", "sha256")
+_KNOWN_HASHES = dict.fromkeys(("md5", "sha1", "sha256", "sha384", "sha512")).keys()
 
 
 def _render(event: Event, origin: Origin) -> bytes:
-    name = event.kind.name
-    found = _CLASSES[name]
-    tie = _tie(event, origin)
-    document: dict[str, Any] = {
-        "@timestamp": origin.occurred or origin.received,
+    document: dict[str, Any] = {}
+    if agent := agent_id(event.agent):
+        document["agent"] = {"id": agent}
+    tie = rest_of(event, origin)
+    hashes = event.fields.get("hashes") or {}
+    if event.kind.public_key_field is None:
+        document["file"] = _file(event, hashes, tie)
+    if hashes:
+        document["related"] = {"hash": list(dict.fromkeys(hashes.values()))}
+    document["trellix"] = {"tie": tie}
+    created = f'"{origin.received}"' if origin.received else "null"
+    time = f'"{origin.occurred}"' if origin.occurred else created
+    # An id and times, which need no escapes.
+    facts = f'"id":"{origin.event_id}","created":{created}'
+    return b'{"@timestamp":%b,%b,%b},%b' % (
+        time.encode(),
+        _constants(event.kind),
+        facts.encode(),
+        to_json(document)[1:],
+    )
+
+
+@cache
+def _constants(kind: Kind) -> bytes:
+    """What is the same for all events of a kind, up to the facts in the object `event`; made once, since it is half."""
+    found = _CLASSES[kind.name]
+    constants = {
         "ecs": {"version": VERSION},
+        "observer": {"vendor": "Trellix", "product": "Threat Intelligence Exchange"},
         "event": {
             "kind": found.kind,
             "category": [found.category],
             "type": [found.type],
             "action": found.action,
-            "id": origin.event_id,
-            "created": origin.received,
             "module": "tie",
-            "dataset": f"tie.{name}",
+            "dataset": f"tie.{kind.name}",
         },
-        "observer": {"vendor": "Trellix", "product": "Threat Intelligence Exchange"},
     }
-    agent = agent_id(event.agent)
-    if agent:
-        document["agent"] = {"id": agent}
-    hashes = event.fields.get("hashes") or {}
-    if name == "certificate_reputation_change":
-        if hashes:
-            tie["certificate"] = {"hash": hashes}
-    else:
-        document["file"] = {"hash": hashes}
-        if event.fields.get("name"):
-            document["file"]["name"] = event.fields["name"]
-    if hashes:
-        document["related"] = {"hash": list(dict.fromkeys(hashes.values()))}
-    document["trellix"] = {"tie": tie}
-    return to_json(document)
+    return to_json(constants)[1:-2]
 
 
-def _tie(event: Event, origin: Origin) -> dict[str, Any]:
-    """What ECS has no field for: the names of TIE in the case of ECS, numbers as they are with their names beside."""
-    message = origin.message
-    dxl = {"topic": event.kind.topic, "source": origin.source}
-    if message.source_client_id:
-        dxl["client"] = shortened(message.source_client_id)
-    if message.source_broker_id:
-        dxl["broker"] = shortened(message.source_broker_id)
-    tie: dict[str, Any] = {"dxl": dxl}
-    known = type(event.model).model_fields
-    unknown: dict[str, Any] = {}
-    for name, value in event.fields.items():
-        if name not in known:
-            unknown[name] = value
-        elif name in ("newReputations", "oldReputations"):
-            tie[snake_case(name)] = named_reputations(value, _providers(event.kind))
-        elif name not in ("hashes", "name") and value is not None:
-            tie[snake_case(name)] = value
-    if tie.get("local_reputation") in TRUST_LEVELS:
-        tie["local_reputation_name"] = TRUST_LEVELS[tie["local_reputation"]]
-    if unknown:
-        tie["unknown"] = unknown
-    return tie
-
-
-def _providers(kind: Kind) -> Mapping[int, Provider]:
-    return CERTIFICATE_PROVIDERS if kind.public_key_field else FILE_PROVIDERS
+def _file(event: Event, hashes: dict[str, str], tie: dict[str, Any]) -> dict[str, Any]:
+    """The file; hashes that ECS does not know go to the rest."""
+    file: dict[str, Any] = {"hash": hashes}
+    if not hashes.keys() <= _KNOWN_HASHES:
+        file["hash"] = {name: digest for name, digest in hashes.items() if name in _KNOWN_HASHES}
+        tie["hash"] = {name: digest for name, digest in hashes.items() if name not in _KNOWN_HASHES}
+    if name := file_name(event):
+        file["name"] = name
+    return file
 
 
 def _schema(kind: Kind) -> Schema:
     found = _CLASSES[kind.name]
     text = {"type": "string"}
-    hashes = {"type": "object", "properties": dict.fromkeys(_HASHES, text), "additionalProperties": text}
+    hashes = {"type": "object", "properties": dict.fromkeys(_KNOWN_HASHES, text)}
     properties: dict[str, Any] = {
         "@timestamp": {"type": "string", "format": "date-time"},
         "ecs": {"type": "object", "properties": {"version": text}, "required": ["version"]},
@@ -132,20 +120,18 @@ def _schema(kind: Kind) -> Schema:
         "related": {"type": "object", "properties": {"hash": {"type": "array", "items": text}}},
         "trellix": {
             "type": "object",
-            "properties": {"tie": {"type": "object", "properties": _tie_schema(kind), "required": ["dxl"]}},
+            "properties": {"tie": rest_schema(kind)},
             "required": ["tie"],
         },
     }
     required = ["@timestamp", "ecs", "event", "observer", "trellix"]
     if kind.public_key_field:
-        del properties["file"], properties["agent"]
-        properties["trellix"]["properties"]["tie"]["properties"]["certificate"] = {
-            "type": "object", "properties": {"hash": hashes},
-        }  # fmt: skip
+        del properties["file"]
     else:
         required.append("file")
+        properties["trellix"]["properties"]["tie"]["properties"]["hash"] = {"type": "object"}
     if not kind.agent_field:
-        properties.pop("agent", None)
+        del properties["agent"]
     return {
         "$schema": DIALECT,
         "$id": f"urn:tie-forwarder:ecs:{kind.ce_type}",
@@ -155,36 +141,6 @@ def _schema(kind: Kind) -> Schema:
         "properties": properties,
         "required": required,
     }
-
-
-def _tie_schema(kind: Kind) -> dict[str, Any]:
-    """By what the model says of the fields, which have another case here."""
-    text, number = {"type": "string"}, {"type": "integer"}
-    dxl = {
-        "type": "object",
-        "properties": {"topic": {"const": kind.topic}, "source": text, "client": text, "broker": text},
-        "required": ["topic", "source"],
-    }
-    reputation = {
-        "type": "object",
-        "properties": {
-            "provider_id": number, "provider": text, "trust_level": {"type": ["integer", "null"]},
-            "trust_level_name": text, "create_date": {"type": ["integer", "null"]},
-            "attributes": {"type": ["object", "null"]},
-        },
-        "required": ["provider_id"],
-    }  # fmt: skip
-    reputations = {"type": "array", "items": reputation}
-    shapes = {
-        "agentGuid": text, "detectionTime": number, "localReputation": number, "remediationAction": number,
-        "updateTime": number, "publicKeySha1": text, "relationships": {"type": "object"},
-        "newReputations": reputations, "oldReputations": reputations,
-    }  # fmt: skip
-    fields = kind.adapter.json_schema()["properties"]
-    properties = {snake_case(name): shape for name, shape in shapes.items() if name in fields}
-    if "localReputation" in fields:
-        properties["local_reputation_name"] = text
-    return {"dxl": dxl, **properties, "unknown": {"type": "object"}}
 
 
 ECS = Format(name="ecs", content_type=b"application/json", render=_render, schema=_schema)

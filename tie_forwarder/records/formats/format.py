@@ -25,6 +25,10 @@ class Origin(NamedTuple):
     """When the event occurred, in RFC 3339; None where it does not say so or lies outside the years 1970 to 9999."""
     subject: str | None
     """The hash of the file or certificate that the event is about."""
+    client: str
+    """Who published it on the fabric, fit for a header; empty where the broker does not say so."""
+    broker: str
+    """The broker that took it there, likewise."""
 
 
 @dataclass(frozen=True, eq=False)

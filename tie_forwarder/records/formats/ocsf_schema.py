@@ -6,8 +6,13 @@ from typing import Any, NamedTuple
 
 from tie_forwarder.events.event import Kind
 from tie_forwarder.events.schema import DIALECT
+from tie_forwarder.records.formats.words import rest_schema
 
 VERSION = "1.5.0"
+
+
+HASH, DIGITAL_CERTIFICATE = 4, 7
+"""`type_id` of the indicators in `osint`."""
 
 
 class OcsfClass(NamedTuple):
@@ -19,15 +24,14 @@ class OcsfClass(NamedTuple):
     class_name: str
     activity_id: int
     activity_name: str
-    profile: dict[str, list[str]]
-    """What `metadata` says of profiles."""
+    type_uid: int
+    type_name: str
 
 
-_QUERY = OcsfClass(5, "Discovery", 5007, "File Query", 1, "Query", {})
-_OSINT = OcsfClass(5, "Discovery", 5021, "OSINT Inventory Info", 1, "Log", {})
+_OSINT = OcsfClass(5, "Discovery", 5021, "OSINT Inventory Info", 1, "Log", 502101, "OSINT Inventory Info: Log")
 CLASSES = {
-    "detection": OcsfClass(2, "Findings", 2004, "Detection Finding", 1, "Create", {"profiles": ["security_control"]}),
-    "first_instance": _QUERY,
+    "detection": OcsfClass(2, "Findings", 2004, "Detection Finding", 1, "Create", 200401, "Detection Finding: Create"),
+    "first_instance": _OSINT,
     "file_reputation_change": _OSINT,
     "certificate_reputation_change": _OSINT,
 }
@@ -68,14 +72,14 @@ def ocsf_schema(kind: Kind) -> dict[str, Any]:
         "class_name": {"const": found.class_name},
         "activity_id": {"const": found.activity_id},
         "activity_name": {"const": found.activity_name},
-        "type_uid": {"const": found.class_uid * 100 + found.activity_id},
+        "type_uid": {"const": found.type_uid},
         "type_name": _TEXT,
         "severity_id": {"const": 0},
         "severity": _TEXT,
         "time": _NUMBER,
         "metadata": _object(metadata, *_OPTIONAL_METADATA),
         **_of_the_class(kind),
-        "unmapped": {"type": "object"},
+        "unmapped": rest_schema(kind),
     }
     return {
         "$schema": DIALECT,
@@ -93,11 +97,12 @@ def _of_the_class(kind: Kind) -> dict[str, Any]:
         return {
             "finding_info": finding, "is_alert": {"const": True}, "disposition_id": {"const": 0},
             "action_id": {"const": 0}, "evidences": _array(_object({"file": _FILE})), "resources": _array(resource),
+            "device": _DEVICE,
         }  # fmt: skip
-    if kind.name == "first_instance":
-        return {"file": _FILE, "query_result_id": {"const": 1}, "device": _DEVICE}
-    indicator = {
-        "type_id": {"const": 7 if kind.public_key_field else 11}, "value": _TEXT, "file": _FILE,
-        "reputation": _REPUTATION, "created_time": _NUMBER,
-    }  # fmt: skip
-    return {"osint": _array(_object(indicator, "file", "reputation", "created_time"))}
+    indicator = {"type_id": {"const": HASH}, "value": _TEXT, "file": _FILE}
+    if kind.public_key_field:
+        indicator = {"type_id": {"const": DIGITAL_CERTIFICATE}, "value": _TEXT}
+    if kind.agent_field:
+        return {"osint": _array(_object(indicator)), "device": _DEVICE}
+    reputation = {"reputation": _REPUTATION, "created_time": _NUMBER}
+    return {"osint": _array(_object({**indicator, **reputation}, *reputation))}
