@@ -273,7 +273,7 @@ def _translated(connection: Mapping[str, Any]) -> Iterator[None]:
         verdict = causes.explain(classify(error))
         if verdict.error_class is ErrorClass.TRANSIENT:
             # A wrong password looks like that more often than not; a handshake tells it for certain.
-            refusal = ask_servers(dict(connection))
+            refusal = ask_servers({"security_protocol": "PLAINTEXT", **connection})
             if refusal is not None and refusal.error_class is ErrorClass.BLOCKED:
                 verdict = refusal
         raise ForwarderError(f"Kafka at {_servers(connection)}: {verdict.detail}", remedy=verdict.remedy) from error

@@ -221,7 +221,7 @@ class Supervisor:
             publisher_guard=self._publisher_guard, spool=self._spool, ledger=self._accounts.snapshot,
             certificates=certificates,
         )  # fmt: skip
-        why = "" if ready else _first_detail(assessment) or "it is stopping"
+        why = "" if ready else "it is stopping" if self._stopping else _first_detail(assessment)
         self._board.post(Notice(live=live, ready=ready, why_not_ready=why, status=status))
         export(
             self._metrics, state=assessment.state, spool=self._spool, receiver=self._receiver,
