@@ -46,16 +46,7 @@ def render_event(
     received = rfc3339_milliseconds(message.received_at_ms)
     if received:
         headers.append(("ce_receivedtime", received))
-    origin = Origin(
-        message,
-        event_id,
-        source[1].decode(),
-        received.decode() if received else None,
-        ce_time.decode() if ce_time else None,
-        subject,
-        client,
-        broker,
-    )
+    origin = Origin(message, event_id, source[1], received, ce_time, subject, client, broker)
     return Record(
         event.kind.name,
         event_id,

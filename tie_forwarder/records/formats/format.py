@@ -13,22 +13,34 @@ Schema = dict[str, Any]
 
 
 class Origin(NamedTuple):
-    """Whence an event comes, as it is said in every format."""
+    """Whence an event comes, as it is said in every format; what the headers have is text only for whom it serves."""
 
     message: Message
     event_id: str
-    source: str
-    """The CloudEvents source: the fabric as a path."""
-    received: str | None
-    """Time of receipt in RFC 3339 with milliseconds."""
-    occurred: str | None
-    """When the event occurred, in RFC 3339; None where it does not say so or lies outside the years 1970 to 9999."""
+    ce_source: bytes
+    ce_receivedtime: bytes | None
+    ce_time: bytes | None
     subject: str | None
     """The hash of the file or certificate that the event is about."""
     client: str
     """Who published it on the fabric, fit for a header; empty where the broker does not say so."""
     broker: str
     """The broker that took it there, likewise."""
+
+    @property
+    def source(self) -> str:
+        """The CloudEvents source: the fabric as a path."""
+        return self.ce_source.decode()
+
+    @property
+    def received(self) -> str | None:
+        """Time of receipt in RFC 3339 with milliseconds."""
+        return self.ce_receivedtime.decode() if self.ce_receivedtime else None
+
+    @property
+    def occurred(self) -> str | None:
+        """When the event occurred, in RFC 3339; None where it does not say so, or says what is no time of ours."""
+        return self.ce_time.decode() if self.ce_time else None
 
 
 @dataclass(frozen=True, eq=False)

@@ -16,7 +16,7 @@ level's public name. What has no attribute in OCSF is in `unmapped`.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 from pydantic_core import to_json
@@ -35,24 +35,15 @@ _LATEST_SECOND = 253_402_300_799
 
 
 def _render(event: Event, origin: Origin) -> bytes:
+    """Put together from texts of JSON, since most is the same for all. Ids, hashes and numbers need no escapes."""
     seconds, received_at_ms = event.time, origin.message.received_at_ms
-    # An id and numbers, which need no escapes.
-    metadata = f'"uid":"{origin.event_id}","logged_time":{received_at_ms}'
+    facts = f'"uid":"{origin.event_id}","logged_time":{received_at_ms}'
     if seconds is not None:
-        metadata += f',"original_time":"{seconds}"'
-    document: dict[str, Any] = {"time": _milliseconds(seconds, received_at_ms)}
-    agent = agent_id(event.agent)
-    if event.kind.name == "detection":
-        document["finding_info"] = {"uid": origin.event_id, "title": "Malicious file detected", "types": ["Malware"]}
-        document["evidences"] = [{"file": _file(event)}]
-        if agent:
-            document["resources"] = [{"uid": agent, "type": "Endpoint"}]
-    else:
-        document["osint"] = _osint(event, origin)
-    if agent:
-        document["device"] = {"uid": agent, "type_id": 0}
-    document["unmapped"] = rest_of(event, origin)
-    return b"%b,%b},%b" % (_constants(event.kind), metadata.encode(), to_json(document)[1:])
+        facts += f',"original_time":"{seconds}"'
+    facts += f'}},"time":{_milliseconds(seconds, received_at_ms)}'
+    about = _finding(event, origin) if event.kind.name == "detection" else _indicators(event, origin)
+    rest = to_json(rest_of(event, origin))
+    return b'%b,%b,%b,"unmapped":%b}' % (_constants(event.kind), facts.encode(), about + _endpoint(event), rest)
 
 
 @cache
@@ -84,35 +75,53 @@ def _milliseconds(seconds: int | None, received_at_ms: int) -> int:
     return seconds * 1000 if seconds is not None and 0 <= seconds <= _LATEST_SECOND else received_at_ms
 
 
-def _file(event: Event) -> dict[str, Any]:
+def _finding(event: Event, origin: Origin) -> bytes:
+    info = (
+        b'"finding_info":{"title":"Malicious file detected","types":["Malware"],"uid":"%b"}' % origin.event_id.encode()
+    )
+    return b'%b,"evidences":[{"file":%b}]' % (info, _file(event))
+
+
+def _endpoint(event: Event) -> bytes:
+    agent = agent_id(event.agent)
+    if not agent:
+        return b""
+    uid = to_json(agent)
+    device = b',"device":{"uid":%b,"type_id":0}' % uid
+    return device + b',"resources":[{"uid":%b,"type":"Endpoint"}]' % uid if event.kind.name == "detection" else device
+
+
+def _file(event: Event) -> bytes:
     # OCSF requires a name, which TIE does not always say.
-    return {"name": file_name(event) or "", "type_id": 0, "hashes": _hashes(event.fields["hashes"])}
+    name = to_json(file_name(event) or "")
+    hashes = ",".join([_algorithm(name) + digest + '"}' for name, digest in event.fields["hashes"].items()])
+    return b'{"name":%b,"type_id":0,"hashes":[%b]}' % (name, hashes.encode())
 
 
-def _hashes(hashes: Mapping[str, str]) -> list[dict[str, Any]]:
-    found = []
-    for name, digest in hashes.items():
-        algorithm_id, algorithm = _ALGORITHMS.get(name, (99, name))
-        found.append({"algorithm_id": algorithm_id, "algorithm": algorithm, "value": digest})
-    return found
+@lru_cache(maxsize=64)
+def _algorithm(name: str) -> str:
+    """What stands before the digest of a hash. The name may be anything that is readable."""
+    algorithm_id, algorithm = _ALGORITHMS.get(name, (99, name))
+    return to_json({"algorithm_id": algorithm_id, "algorithm": algorithm, "value": ""}).decode()[:-2]
 
 
-def _osint(event: Event, origin: Origin) -> list[dict[str, Any]]:
-    """One entry for each reputation after the change, or one without a reputation where there is none."""
+def _indicators(event: Event, origin: Origin) -> bytes:
+    """One for each reputation after the change, or one without a reputation where there is none."""
     # Where no hash is of a known type, one of another has to do.
-    indicator: dict[str, Any] = {"value": origin.subject or next(iter(event.fields["hashes"].values()))}
+    value = (origin.subject or next(iter(event.fields["hashes"].values()))).encode()
     if event.kind.public_key_field is None:
-        indicator |= {"type_id": HASH, "file": _file(event)}
+        indicator = b'{"value":"%b","type_id":%d,"file":%b' % (value, HASH, _file(event))
     else:
-        indicator["type_id"] = DIGITAL_CERTIFICATE
-    providers = providers_of(event.kind)
+        indicator = b'{"value":"%b","type_id":%d' % (value, DIGITAL_CERTIFICATE)
     has_reputations = "newReputations" in known_fields(event.kind)
     reputations = event.fields.get("newReputations", {}) if has_reputations else {}
-    return [indicator | _reputation(key, value, providers) for key, value in reputations.items()] or [indicator]
+    providers = providers_of(event.kind)
+    found = [indicator + _reputation(each, providers.get(number)) for number, each in reputations.items()]
+    return b'"osint":[%b]' % b",".join(found or [indicator + b"}"])
 
 
-def _reputation(provider_id: int, reputation: Mapping[str, Any], providers: Mapping[int, Provider]) -> dict[str, Any]:
-    provider = providers.get(provider_id)
+def _reputation(reputation: Mapping[str, Any], provider: Provider | None) -> bytes:
+    """What is said of an indicator besides, and the end of it."""
     found: dict[str, Any] = {}
     level, created = reputation.get("trustLevel"), reputation.get("createDate")
     if level is not None:
@@ -120,11 +129,11 @@ def _reputation(provider_id: int, reputation: Mapping[str, Any], providers: Mapp
             "base_score": float(level),
             "score_id": _SCORES.get(level, 99),
             "score": TRUST_LEVELS.get(level, str(level)),
-            "provider": str(provider_id) if provider is None else provider.name,
+            "provider": str(reputation["providerId"]) if provider is None else provider.name,
         }
     if created is not None and 0 <= created <= _LATEST_SECOND:
         found["created_time"] = created * 1000
-    return found
+    return b"," + to_json(found)[1:] if found else b"}"
 
 
 def _schema(kind: Kind) -> dict[str, Any]:
