@@ -118,7 +118,7 @@ def test_a_publishing_member_that_ends_in_order_hands_over_without_the_takeover_
     stage.wait_for_progress()
     silence = stage.follower.longest_silence(gone_at - 0.5, time.monotonic())
     print(f"handed over after {silence:.1f} s")
-    assert successor.status()["group"]["reason"] == "vacant"
+    successor.wait_until(lambda m: m.status()["group"]["reason"] == "vacant", timeout=3.0)  # told once a second
     assert silence < TAKEOVER_SECONDS
     assert_once(stage)
 

@@ -127,7 +127,9 @@ class PublisherWatch:
             self.takeovers[str(reason)] += 1
         changed = role != self.role.role
         if changed:
-            self.role = RoleSince(role, reason or self.role.reason, self._now())
+            # Who stands by has no reason; who publishes has that of its takeover.
+            kept = self.role.reason if role == "publishing" else ""
+            self.role = RoleSince(role, reason or kept, self._now())
         return changed
 
     def on_remember(self, resume: dict[str, Any]) -> None:
