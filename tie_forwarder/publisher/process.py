@@ -65,7 +65,6 @@ class PublisherProcess:
         self._reports = LinkReports(link)
         self._trouble: Verdict | None = None
         self._connected = False
-        self._published = 0
         self._busy_since: float | None = None
         self._causes = Causes()
         self._repeats = Repeats()
@@ -211,7 +210,6 @@ class PublisherProcess:
             # What held the batch up is over, also where no further one comes and would say so.
             self._note(None)
             self._causes.forget()
-            self._published += len(rows)
             self._reports.published(
                 [row.position for row in rows], time.monotonic() - (self._busy_since or time.monotonic())
             )

@@ -136,8 +136,4 @@ def _reputation(reputation: Mapping[str, Any], provider: Provider | None) -> byt
     return b"," + to_json(found)[1:] if found else b"}"
 
 
-def _schema(kind: Kind) -> dict[str, Any]:
-    return ocsf_schema(kind)
-
-
-OCSF = Format(name="ocsf", content_type=b"application/json", render=_render, schema=_schema)
+OCSF = Format(name="ocsf", content_type=b"application/json", render=_render, schema=ocsf_schema)
