@@ -11,6 +11,7 @@ from tie_forwarder.page.drawing import bars, gauge, mark
 from tie_forwarder.page.markup import Child, Markup, element
 
 _MINUTES = 60
+_HOUR_SECONDS = 3_600
 _JUST_NOW_SECONDS = 15
 _NEARLY_FULL, _FULL = 0.5, 0.9
 
@@ -31,29 +32,36 @@ def _pairs(pairs: Iterable[tuple[str, Child]]) -> Markup:
 
 def _rates(status: dict[str, Any]) -> Markup:
     rates = status["rates"]
-    columns = {"now": "now", "last_hour": _window(rates["last_hour"], 1), "last_day": _window(rates["last_day"], 24)}
-    head = element("tr", element("td"), *(element("th", name, scope="col") for name in columns.values()))
+    # Of a young process the last day is no more than the last hour.
+    windows = ["last_hour", "last_day"] if rates["last_day"]["seconds"] > _HOUR_SECONDS else ["last_hour"]
+    names = ["now", *(_window(name, rates[name]["seconds"]) for name in windows)]
+    head = element("tr", element("td"), *(element("th", name, scope="col") for name in names))
     rows = []
     for count, name in words.COUNT_NAMES.items():
         now = "".join(words.rate(rates["now"][count], rates["now"]["seconds"]))
-        cells = [now, *(words.number(rates[window][count]) for window in ("last_hour", "last_day"))]
+        cells = [now, *(words.number(rates[window][count]) for window in windows)]
         alarm = "alarm" if count == "dropped" and rates["last_day"][count] else None
         row = element("th", name, scope="row"), *(element("td", cell) for cell in cells)
         rows.append(element("tr", row, class_=alarm))
-    by_minute = rates["by_minute"]
+    table = element("table", element("thead", head), element("tbody", rows))
+    return _card("Rates", table, _curves(rates["by_minute"]), name="rates")
+
+
+def _window(name: str, seconds: float) -> str:
+    """How much of the hour or day is known; a young process knows less."""
+    whole = seconds >= (_HOUR_SECONDS if name == "last_hour" else 24 * _HOUR_SECONDS)
+    return name.replace("_", " ") if whole else f"last {words.span(seconds)}"
+
+
+def _curves(by_minute: dict[str, list[int]]) -> Markup | None:
+    if not by_minute["received"]:
+        return None
     most = max([1, *by_minute["received"], *by_minute["published"]])
     curves = [
         element("figure", bars(by_minute[name], most=most, room=_MINUTES), element("figcaption", f"{name} each minute"))
         for name in ("received", "published")
     ]
-    table = element("table", element("thead", head), element("tbody", rows))
-    return _card("Rates", table, element("div", curves, class_="curves"), name="rates")
-
-
-def _window(window: dict[str, float], hours: int) -> str:
-    """How much of the hour or day is known; a young process knows less."""
-    whole = window["seconds"] >= hours * 3_600 - _MINUTES
-    return ("last hour" if hours == 1 else "last day") if whole else f"last {words.span(window['seconds'])}"
+    return element("div", curves, class_="curves")
 
 
 def _spool(status: dict[str, Any]) -> Markup:
