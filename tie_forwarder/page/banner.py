@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from tie_forwarder.page import words
+from tie_forwarder import status_words as words
 from tie_forwarder.page.drawing import mark
 from tie_forwarder.page.markup import Markup, element
 

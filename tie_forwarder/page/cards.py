@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import PurePath
 from typing import Any
 
-from tie_forwarder.page import words
+from tie_forwarder import status_words as words
 from tie_forwarder.page.drawing import bars, gauge, mark
 from tie_forwarder.page.markup import Child, Markup, element
 

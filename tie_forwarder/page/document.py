@@ -7,7 +7,7 @@ import hashlib
 from pathlib import Path
 from typing import Any
 
-from tie_forwarder.page import words
+from tie_forwarder import status_words as words
 from tie_forwarder.page.banner import banner
 from tie_forwarder.page.cards import cards
 from tie_forwarder.page.drawing import icon, symbols

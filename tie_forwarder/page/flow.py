@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from tie_forwarder.page import words
+from tie_forwarder import status_words as words
 from tie_forwarder.page.drawing import arrow, mark
 from tie_forwarder.page.markup import Markup, element
 

@@ -41,6 +41,7 @@ _MEANINGS = {
     "buffering": "Events wait in the spool until Kafka takes them. None is lost; it goes on by itself.",
     "blocked": "Kafka does not take events until somebody mends the cause. They are kept in the spool.",
     "degraded": "Events are not received, or some were lost.",
+    "not_answering": "A forwarder runs here, but gives no answer.",
     "not_running": "No forwarder runs here. What is published on the fabric now is not received.",
 }
 _NOT_RECEIVED = "What is published there meanwhile is lost, unless another member receives it."
@@ -119,6 +120,11 @@ def seconds_between(earlier: str | None, later: str) -> float | None:
         return (_time(later) - _time(earlier)).total_seconds()
     except ValueError:
         return None
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, to the millisecond; the form of every time in /status."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def clock(moment: str) -> str:
