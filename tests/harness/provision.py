@@ -78,8 +78,8 @@ def _install_packages() -> None:
         return
     if shutil.which("apt-get") is None:
         raise ProvisioningError(
-            f"{', '.join(packages)}: not installed, and there is no apt-get here; install mosquitto, Prometheus, a Java "
-            f"runtime of version {OLDEST_VERSION} or newer and Maven with this system's package tool"
+            f"{', '.join(packages)}: not installed, and there is no apt-get here; install mosquitto, Prometheus, a "
+            f"Java runtime of version {OLDEST_VERSION} or newer and Maven with this system's package tool"
         )
     _apt_get("update", "-qq")
     if "openjdk-17-jre-headless" in packages and not _is_known_to_apt("openjdk-17-jre-headless"):
