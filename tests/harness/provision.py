@@ -1,6 +1,7 @@
 """Installs the servers of the tests where they are missing: `python -m tests.harness.provision`.
 
-Owns: what the tests need besides Python: Mosquitto, a Java runtime, Apache Kafka with its tools, Apicurio Registry.
+Owns: what the tests need besides Python: Mosquitto, a Java runtime, Apache Kafka with its tools, Apicurio Registry, and
+what tries a systemd unit without a running systemd.
 Must not: name where packages come from (apt and Maven are set up for that), leave a service running, or do anything
 when nothing is missing.
 """
@@ -24,12 +25,16 @@ from tests.harness.kafka.tools import ToolsInstallation
 from tests.harness.mosquitto import mosquitto_path
 from tests.harness.registry.installation import RegistryInstallation
 
+_COMMANDS = {"systemd-analyze": "systemd", "bwrap": "bubblewrap"}
+"""By the package that has them."""
+
 
 def missing() -> list[str]:
     """What is not there, in words; empty when the tests can run. Blocks for some 50 ms."""
     absent = []
     if mosquitto_path() is None:
         absent.append("mosquitto")
+    absent += [command for command in _COMMANDS if shutil.which(command) is None]
     if find_java() is None:
         absent.append(f"a Java runtime of version {OLDEST_VERSION} or newer")
     if not Installation().complete:
@@ -63,6 +68,7 @@ def _install_packages() -> None:
     packages = []
     if mosquitto_path() is None:
         packages.append("mosquitto")
+    packages += [package for command, package in _COMMANDS.items() if shutil.which(command) is None]
     if find_java() is None:
         packages.append("openjdk-17-jre-headless")
     fetched = (Installation().complete, ToolsInstallation().complete, RegistryInstallation().complete)
