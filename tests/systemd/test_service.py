@@ -77,8 +77,8 @@ def test_the_service_forwards_under_its_restrictions_and_tells_the_manager_the_t
         options={"kafka": {"security": {"protocol": "sasl_plaintext", "sasl": sasl}}},
     )
     lay_out(sandbox.etc, fabric=mosquitto, name="forwarder", config=forwarder.config)
-    told = {"NOTIFY_SOCKET": "/run/systemd/notify", "WATCHDOG_USEC": str(int(WATCHDOG_SECONDS * 1e6))}
-    forwarder.command = sandbox.command(environment=told)
+    environment = {"NOTIFY_SOCKET": "/run/systemd/notify", "WATCHDOG_USEC": str(int(WATCHDOG_SECONDS * 1e6))}
+    forwarder.command = sandbox.command(environment=environment)
     mosquitto.stop()
     forwarder.start(wait_ready=False)
 
@@ -88,10 +88,11 @@ def test_the_service_forwards_under_its_restrictions_and_tells_the_manager_the_t
     assert any(line.startswith("EXTEND_TIMEOUT_USEC=") for line in told_while_starting)
 
     mosquitto.start()
-    manager.told_until("READY=1")
+    told = manager.told_until("READY=1")
     publisher = make_publisher(mosquitto)
     publisher.publish_detections(range(20))
-    manager.told_until("STATUS=ok: events are received and go to Kafka")
+    well = "STATUS=ok: events are received and go to Kafka"
+    assert well in told or manager.told_until(well)
     forwarder.wait_until(lambda f: f.ledger()["published"] == 20, timeout=30.0, what="what came after READY in Kafka")
     main = main_process(forwarder)
     assert [Path(word).name for word in main.cmdline()[1:]] == [Path(word).name for word in sandbox.unit.command[1:]]
@@ -107,7 +108,10 @@ def test_the_service_forwards_under_its_restrictions_and_tells_the_manager_the_t
     assert before <= at <= time.monotonic_ns() // 1_000
 
     main.suspend()
-    assert manager.is_not_told("WATCHDOG=1", seconds=2 * WATCHDOG_SECONDS)
+    silence = 2 * WATCHDOG_SECONDS
+    wait_until(
+        lambda: manager.is_not_told("WATCHDOG=1", seconds=silence), timeout=10.0, what="no food for the watchdog"
+    )
     main.resume()
     manager.told_until("WATCHDOG=1")
     publisher.publish_detections(range(20, 30))
