@@ -54,8 +54,8 @@ gzip -9n <"$source/CHANGELOG.md" >"$documents/changelog.gz"
   echo " -- $MAINTAINER  $(date -Ru -d "@$SOURCE_DATE_EPOCH")"
 } | gzip -9n >"$documents/changelog.Debian.gz"
 cp "$here/lintian-overrides" "$root/usr/share/lintian/overrides/tie-forwarder"
-gzip -9n "$root/usr/share/man/man1/tie-forwarder.1"
-mv "$root/usr/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
+[ ! -d "$root/usr/share/man" ] || gzip -9n "$root/usr/share/man/man1/tie-forwarder.1"
+[ ! -d "$root/usr/share/zsh" ] || mv "$root/usr/share/zsh/site-functions" "$root/usr/share/zsh/vendor-completions"
 
 cat >"$root/DEBIAN/control" <<CONTROL
 Package: tie-forwarder

@@ -88,8 +88,9 @@ install_files() {
   fi
 }
 
-# The man page and the completions, below PREFIX/share.
+# The man page and the completions, below PREFIX/share; a source tree need not have them.
 for_people() {
+  [ -e "$1" ] || return 0
   put 0644 "$DESTDIR$PREFIX/share/$2" <"$1"
 }
 
