@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test browser-test lint faults bench lock clean
+.PHONY: setup demo test browser-test lint faults bench lock clean install uninstall deb deb-test
 
 PYTHON ?= python3
 VENV := .venv
@@ -37,6 +37,14 @@ faults: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m pytest -m long
 	$(BIN)/python -m tests.groups
+
+# The systemd service; PREFIX=, DESTDIR=, PYTHON=, PURGE=1 as the script says them.
+install uninstall:
+	@PYTHON=$(PYTHON) deploy/systemd/install.sh $@
+
+# The Debian package of this release, in dist/.
+deb: setup
+	@PIP="$(CURDIR)/$(BIN)/python -m pip" deploy/debian/build.sh
 
 bench: setup
 	$(BIN)/python -m tests.harness.provision
