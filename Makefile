@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test lint faults bench lock clean
+.PHONY: setup demo test lint faults bench image image-test lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,7 +24,7 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m tests.harness.provision
-	$(BIN)/python -m pytest -m "not long and not quiet" --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not long and not quiet and not image" --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest -m quiet
 
 # Every kind of fault to groups of forwarders under 200,000 detections; about a quarter of an hour.
@@ -37,6 +37,16 @@ bench: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m tests.bench
 
+# The container image, by docker, podman or buildah; deploy/image/build.sh says what may be set.
+image:
+	deploy/image/build.sh
+
+# Runs that image with a real fabric and a real Kafka, as root; two minutes.
+image-test: setup
+	$(BIN)/python -m tests.harness.provision
+	$(BIN)/python -m tests.image.provision
+	$(BIN)/python -m pytest -m image -s tests/image
+
 # Resolves the newest versions that pyproject.toml allows; commit what it writes.
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
@@ -46,6 +56,8 @@ lock: setup
 		--extra registry -c requirements.lock pyproject.toml -o requirements-registry.lock
 	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--extra dev -c requirements.lock pyproject.toml tests/build-requirements.in -o tests/requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+		-c tests/requirements.lock tests/build-requirements.in -o deploy/image/build-requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
