@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test lint faults bench image image-test lock clean
+.PHONY: setup demo test lint faults bench image image-test manifests-test lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -24,7 +24,7 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m tests.harness.provision
-	$(BIN)/python -m pytest -m "not long and not quiet and not image" --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not long and not quiet and not image and not manifests" --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest -m quiet
 
 # Every kind of fault to groups of forwarders under 200,000 detections; about a quarter of an hour.
@@ -46,6 +46,10 @@ image-test: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m tests.image.provision
 	$(BIN)/python -m pytest -m image -s tests/image
+
+# Builds kustomize and Compose's reader from Go modules and holds deploy/ against them; needs Go 1.24 or newer.
+manifests-test: setup
+	$(BIN)/python -m pytest -m manifests tests/manifests
 
 # Resolves the newest versions that pyproject.toml allows; commit what it writes.
 lock: setup
