@@ -24,7 +24,7 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m tests.harness.provision
-	$(BIN)/python -m pytest -m "not long and not quiet" --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not long and not quiet and not image and not manifests" --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest -m quiet
 
 # The tests of the status page alone; PICTURES=FOLDER takes photographs of it.
@@ -50,6 +50,21 @@ bench: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m tests.bench
 
+# The container image, by docker, podman or buildah; deploy/image/build.sh says what may be set.
+.PHONY: image image-test manifests-test
+image:
+	deploy/image/build.sh
+
+# Runs that image with a real fabric and a real Kafka, as root; two minutes.
+image-test: setup
+	$(BIN)/python -m tests.harness.provision
+	$(BIN)/python -m tests.image.provision
+	$(BIN)/python -m pytest -m image -s tests/image
+
+# Builds kustomize and Compose's reader from Go modules and holds deploy/ against them; needs Go 1.24 or newer.
+manifests-test: setup
+	$(BIN)/python -m pytest -m manifests tests/manifests
+
 # Resolves the newest versions that pyproject.toml allows; commit what it writes.
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
@@ -59,6 +74,8 @@ lock: setup
 		--extra registry -c requirements.lock pyproject.toml -o requirements-registry.lock
 	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--extra dev -c requirements.lock pyproject.toml tests/build-requirements.in -o tests/requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+		-c tests/requirements.lock tests/build-requirements.in -o deploy/image/build-requirements.lock
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
