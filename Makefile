@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test lint faults bench lock clean
+.PHONY: setup demo test lint faults bench lock clean shipped dist dist-test sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -14,6 +14,15 @@ $(STAMP): pyproject.toml tests/requirements.lock
 	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 	@touch $@
 
+# What makes the distribution has an environment of its own; nobody else needs it.
+TOOLS := .venv-distribution
+TOOLS_STAMP := $(TOOLS)/.complete
+
+$(TOOLS_STAMP): tests/distribution/requirements.lock
+	@tests/harness/make_venv.sh $(PYTHON) $(TOOLS)
+	$(TOOLS)/bin/python -m pip install --quiet --require-hashes --no-deps -r $<
+	@touch $@
+
 demo: setup
 	$(BIN)/tie-forwarder demo
 
@@ -24,7 +33,7 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m tests.harness.provision
-	$(BIN)/python -m pytest -m "not long and not quiet" --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not long and not quiet and not distribution" --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest -m quiet
 
 # Every kind of fault to groups of forwarders under 200,000 detections; about a quarter of an hour.
@@ -32,6 +41,29 @@ faults: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m pytest -m long
 	$(BIN)/python -m tests.groups
+
+# The man page and the completions, from the command line; commit what it writes.
+shipped: setup
+	$(BIN)/python -m tests.distribution.shipped
+
+# sdist and wheel in dist/, byte for byte the same wherever a commit is built.
+dist: $(TOOLS_STAMP)
+	rm -rf dist
+	tests/distribution/build.sh $(TOOLS)/bin/python . dist
+	$(TOOLS)/bin/python -m twine check --strict dist/*
+
+# Of what requirements.lock installs, with the hashes; the lock knows no graph, which the library would warn of.
+sbom: $(TOOLS_STAMP)
+	@mkdir -p dist
+	PYTHONWARNINGS=ignore::UserWarning $(TOOLS)/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --validate \
+		--output-format JSON --output-file dist/tie-forwarder.cdx.json requirements.lock
+
+# Installs what `dist` made on each of these Pythons, and tries it; about five minutes for each.
+PYTHONS ?= 3.10 3.11 3.12 3.13
+
+dist-test: setup dist sbom
+	$(BIN)/python -m tests.distribution.provision
+	PYTHONS="$(PYTHONS)" $(BIN)/python -m pytest -m distribution
 
 bench: setup
 	$(BIN)/python -m tests.harness.provision
@@ -46,6 +78,8 @@ lock: setup
 		--extra registry -c requirements.lock pyproject.toml -o requirements-registry.lock
 	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--extra dev -c requirements.lock pyproject.toml tests/build-requirements.in -o tests/requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+		-c tests/requirements.lock tests/distribution/requirements.in -o tests/distribution/requirements.lock
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(TOOLS) .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

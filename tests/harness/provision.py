@@ -75,12 +75,12 @@ def _install_packages() -> None:
             f"{', '.join(packages)}: not installed, and there is no apt-get here; install mosquitto, a Java runtime of "
             f"version {OLDEST_VERSION} or newer and Maven with this system's package tool"
         )
-    _apt_get("update", "-qq")
+    apt_get("update", "-qq")
     if "openjdk-17-jre-headless" in packages and not _is_known_to_apt("openjdk-17-jre-headless"):
         packages[packages.index("openjdk-17-jre-headless")] = "default-jre-headless"
     _say(f"installing {', '.join(packages)}")
     with _no_service_started("mosquitto.service" if "mosquitto" in packages else None):
-        _apt_get("install", "-y", "-qq", "--no-install-recommends", *packages)
+        apt_get("install", "-y", "-qq", "--no-install-recommends", *packages)
     if mosquitto_path() is None or find_java(afresh=True) is None:
         raise ProvisioningError(
             f"apt-get installed {', '.join(packages)}, yet {' and '.join(missing())} cannot be found; install a Java "
@@ -130,7 +130,8 @@ def _is_known_to_apt(package: str) -> bool:
     return "Candidate:" in answer.stdout and "Candidate: (none)" not in answer.stdout
 
 
-def _apt_get(*arguments: str) -> None:
+def apt_get(*arguments: str) -> None:
+    """Run apt-get without questions, as root or by sudo. `ProvisioningError` says what a person must do."""
     # RUNLEVEL=1: without systemd the package's start script would run otherwise.
     _run(["env", "DEBIAN_FRONTEND=noninteractive", "RUNLEVEL=1", "LC_ALL=C", "apt-get", *arguments])
 
