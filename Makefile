@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test lint faults bench lock clean shipped dist dist-test sbom
+.PHONY: setup demo test lint faults bench lock clean shipped picture dist dist-test sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -45,6 +45,10 @@ faults: setup
 # The man page and the completions, from the command line; commit what it writes.
 shipped: setup
 	$(BIN)/python -m tests.distribution.shipped
+
+# docs/demo.svg, a capture of the demo; commit what it writes.
+picture: setup
+	$(BIN)/python -m tests.distribution.picture
 
 # sdist and wheel in dist/, byte for byte the same wherever a commit is built.
 dist: $(TOOLS_STAMP)
