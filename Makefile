@@ -52,9 +52,9 @@ picture: setup
 
 # sdist and wheel in dist/, byte for byte the same wherever a commit is built.
 dist: $(TOOLS_STAMP)
-	rm -rf dist
+	rm -f dist/tie_forwarder-*
 	tests/distribution/build.sh $(TOOLS)/bin/python . dist
-	$(TOOLS)/bin/python -m twine check --strict dist/*
+	$(TOOLS)/bin/python -m twine check --strict dist/tie_forwarder-*
 
 # Of what requirements.lock installs, with the hashes; the lock knows no graph, which the library would warn of.
 sbom: $(TOOLS_STAMP)
