@@ -1,4 +1,4 @@
-"""The commands that README.md and docs/upgrade.md give for a virtual environment, run as they stand in a clean clone."""
+"""What README.md and docs/upgrade.md give for a virtual environment is run as it stands there, in a clean clone."""
 
 from __future__ import annotations
 
