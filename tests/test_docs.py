@@ -11,7 +11,9 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
+from tests.distribution import pythons
 from tie_forwarder.cli import command_line
 from tie_forwarder.cli.verbs import VERBS
 
@@ -95,3 +97,24 @@ def test_every_verb_is_explained() -> None:
     table = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
     explained = re.findall(r"^\| `([\w-]+)(?: [A-Z]+)?` \|", table.split("## Verbs", 1)[1], re.MULTILINE)
     assert set(explained) >= set(VERBS)
+
+
+def test_the_workflow_of_the_forge_runs_make_targets_on_every_python_that_is_promised() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
+    ran = [step["run"].split()[:2] for job in jobs.values() for step in job["steps"] if "run" in step]
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert all(program == "make" and target in targets for program, target in ran)
+    assert ["make", "test"] in ran
+    promised = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
+    assert promised
+    for job in ("test", "distribution"):
+        assert jobs[job]["strategy"]["matrix"]["python"] == promised
+    assert pythons.DEFAULT.split() == promised
+
+
+def test_a_python_that_is_missing_is_a_failure_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONS", "3.11 3.99")
+    with pytest.raises(pythons.NoSuchPythonError) as raised:
+        pythons.find("3.99")
+    assert "uv python install 3.99" in str(raised.value)
+    assert 'make dist-test PYTHONS="3.11"' in str(raised.value)
