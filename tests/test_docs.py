@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import shlex
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import click
@@ -16,6 +18,8 @@ import yaml
 from tests.distribution import pythons
 from tie_forwarder.cli import command_line
 from tie_forwarder.cli.verbs import VERBS
+from tie_forwarder.errors import ForwarderError
+from tie_forwarder.spool.database import FILE_NAME, VERSION, create, look_at
 
 ROOT = Path(__file__).parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -118,3 +122,15 @@ def test_a_python_that_is_missing_is_a_failure_that_says_how_to_get_it(monkeypat
         pythons.find("3.99")
     assert "uv python install 3.99" in str(raised.value)
     assert 'make dist-test PYTHONS="3.11"' in str(raised.value)
+
+
+def test_the_spool_of_a_newer_version_is_refused_with_the_sentence_of_the_page(tmp_path: Path) -> None:
+    page = (ROOT / "docs" / "upgrade.md").read_text(encoding="utf-8")
+    assert re.findall(r"^\| (\d+) \|", page, re.MULTILINE)[-1] == str(VERSION)
+    file = tmp_path / FILE_NAME
+    create(file)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.execute(f"PRAGMA user_version = {VERSION + 1}")
+    with pytest.raises(ForwarderError) as raised:
+        look_at(file)
+    assert str(raised.value).replace(str(tmp_path), "/var/lib/tie-forwarder/spool") in page
