@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -19,7 +20,6 @@ from tie_forwarder import __version__
 ROOT = Path(__file__).parents[2]
 # A simulation of the protocol and real groups: the same on every Python, and `make test` has them.
 ELSEWHERE = ("tests/test_group_simulation.py", "tests/test_groups.py")
-NO_SERVER = "not kafka and not fabric and not long and not quiet and not distribution"
 SAMPLE = ROOT / "tests" / "data" / "detection.json"
 
 pytestmark = [pytest.mark.distribution, pytest.mark.timeout(1_800)]
@@ -111,12 +111,20 @@ def test_its_types_and_its_schemas_are_there(environment: Environment) -> None:
     assert environment.python("-c", script) == "True\n"
 
 
+def no_server() -> str:
+    """The tests without any of the project's marks, each of which stands for a server or for a target of its own."""
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    marks = re.findall(r'^    "(\w+): ', project.partition("\nmarkers = [")[2].partition("\n]")[0], re.MULTILINE)
+    assert {"kafka", "fabric", "distribution"} <= set(marks)
+    return " and ".join(f"not {mark}" for mark in marks)
+
+
 def test_the_tests_that_need_no_server_pass_with_what_is_installed(environment: Environment, unpacked: Path) -> None:
     environment.pip("--require-hashes", "--no-deps", "-r", unpacked / "tests" / "requirements.lock")
     script = "import tie_forwarder; print(tie_forwarder.__file__)"
     assert "site-packages" in environment.python("-c", script, cwd=unpacked)
     ignored = [f"--ignore={path}" for path in ELSEWHERE]
-    selection = ["-m", "pytest", "-q", "-m", NO_SERVER, *ignored]
+    selection = ["-m", "pytest", "-q", "-m", no_server(), *ignored]
     try:
         said = environment.python(*selection, cwd=unpacked)
     except AssertionError as error:
