@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 from tests.harness.kafka.installation import ProvisioningError
-from tests.harness.provision import apt_get
+from tests.harness.provision import _apt_get
 
 PROGRAMS = {"bash": "bash", "zsh": "zsh", "fish": "fish", "man": "man-db", "mandoc": "mandoc"}
 """Programs and the Debian packages that have them."""
@@ -19,8 +19,8 @@ def main() -> int:
     if not absent:
         return 0
     try:
-        apt_get("update", "-qq")
-        apt_get("install", "-y", "-qq", "--no-install-recommends", *absent)
+        _apt_get("update", "-qq")
+        _apt_get("install", "-y", "-qq", "--no-install-recommends", *absent)
     except (ProvisioningError, subprocess.SubprocessError) as error:
         print(f"provision: {', '.join(absent)}: missing, and not to be had by apt-get: {error}", file=sys.stderr)
         return 1
