@@ -30,20 +30,20 @@ class Environment:
 
     def __init__(self, *, version: str, directory: Path) -> None:
         self.version = version
-        self._bin = directory / "venv" / "bin"
+        self.bin = directory / "venv" / "bin"
         self._elsewhere = directory / "elsewhere"
         self._elsewhere.mkdir()
         self._run([ROOT / "tests/harness/make_venv.sh", find(version), directory / "venv"])
         self.pip("--require-hashes", "--no-deps", "-r", ROOT / "requirements.lock")
 
     def pip(self, *arguments: str | Path) -> None:
-        self._run([self._bin / "python", "-m", "pip", "install", "--quiet", *arguments])
+        self._run([self.bin / "python", "-m", "pip", "install", "--quiet", *arguments])
 
     def program(self, *arguments: str | Path, code: int = 0) -> str:
-        return self._run([self._bin / "tie-forwarder", *arguments], code=code)
+        return self._run([self.bin / "tie-forwarder", *arguments], code=code)
 
     def python(self, *arguments: str | Path, cwd: Path | None = None) -> str:
-        return self._run([self._bin / "python", *arguments], cwd=cwd)
+        return self._run([self.bin / "python", *arguments], cwd=cwd)
 
     def _run(self, command: Sequence[str | Path], *, cwd: Path | None = None, code: int = 0) -> str:
         done = subprocess.run(
@@ -54,7 +54,7 @@ class Environment:
 
 
 def _clean(environ: Mapping[str, str]) -> dict[str, str]:
-    ours = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONS")
+    ours = ("PYTHONPATH", "VIRTUAL_ENV", "PYTHONS", "MANPATH")
     return {name: value for name, value in environ.items() if name not in ours and not name.startswith("PYTEST_")}
 
 
@@ -101,6 +101,13 @@ def test_check_reads_the_published_configuration_and_names_what_is_missing(
 def test_decode_shows_the_record_of_the_sample(environment: Environment) -> None:
     record = json.loads(environment.program("decode", SAMPLE))["record"]
     assert record["value"]["name"] == "FOCUS_MALWARE2.EXE"
+
+
+def test_man_finds_its_page_when_it_is_on_the_path(environment: Environment) -> None:
+    page = environment.bin.parent / "share" / "man" / "man1" / "tie-forwarder.1"
+    asked = ["env", f"PATH={environment.bin}{os.pathsep}{os.environ['PATH']}", "man", "--where", "tie-forwarder"]
+    found = subprocess.run(asked, env=_clean(os.environ), capture_output=True, text=True, check=False)
+    assert Path(found.stdout.strip()) == page, found.stderr
 
 
 def test_its_types_and_its_schemas_are_there(environment: Environment) -> None:
