@@ -244,6 +244,7 @@ def test_a_port_that_is_held_or_cannot_be_had_says_why() -> None:
 # In time
 
 
+@pytest.mark.quiet
 def test_it_ends_in_time_whatever_hangs(
     site: Site, fake_fabric: FakeFabric, tmp_path: Path, authority: Authority
 ) -> None:
@@ -302,7 +303,7 @@ def test_each_line_is_whole_in_a_pipe_and_nothing_in_it_drives_a_terminal(
     site.run()
     *shown, last = capsys.readouterr().out.splitlines()
     assert all(line.split("  ")[0].strip() in {state.value for state in State} for line in shown)
-    assert last.startswith("the service would not work: 1 failed, ")
+    assert last.startswith("the service would not work: 1 failed (kafka.server), ")
     evil = Finding("fabric.tls", "a\x1b[2Jb", State.FAILED, "c\nd\x07", "e\x9bf")
     for text in (*as_lines(Result([evil], 1)), *as_page(Result([evil], 1), columns=80)):
         assert "\x1b[2J" not in text

@@ -26,7 +26,7 @@ from tie_forwarder.errors import ForwarderError
 if TYPE_CHECKING:  # loaded only where it is asked to connect
     from tie_forwarder.trial.session import Result
 
-_TRIAL_SECONDS = 11.5
+_TRIAL_SECONDS = 10.5
 """Of the fifteen that are promised: an interpreter must start and end within them, too."""
 
 _LOADING_SECONDS = 3.0

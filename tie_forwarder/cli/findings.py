@@ -47,19 +47,24 @@ def as_page(result: Result, *, columns: int) -> Iterator[str]:
                 yield from _wrapped(finding, columns)
         yield ""
     colour = "green" if result.works else "red"
-    yield click.style(verdict(result), fg=colour, bold=True)
+    for line in textwrap.wrap(verdict(result), max(columns, _NARROWEST)):
+        yield click.style(line, fg=colour, bold=True)
 
 
 def verdict(result: Result) -> str:
     """The last line: what it all means."""
     says = "the service would work" if result.works else "the service would not work"
     states = (State.FAILED, State.NOT_TRIED, State.WARNING)
-    counts = [f"{result.count(state)} {_noun(state, result.count(state))}" for state in states if result.count(state)]
+    counts = [_counted(result, state) for state in states if result.count(state)]
     return f"{says}: {', '.join(counts)}" if counts else says
 
 
-def _noun(state: State, count: int) -> str:
-    return "warnings" if state is State.WARNING and count != 1 else state.value
+def _counted(result: Result, state: State) -> str:
+    count = result.count(state)
+    if state is State.FAILED:
+        codes = dict.fromkeys(finding.code for finding in result.findings if finding.state is state)
+        return f"{count} failed ({', '.join(codes)})"
+    return f"{count} warnings" if state is State.WARNING and count != 1 else f"{count} {state.value}"
 
 
 def _wrapped(finding: Finding, columns: int) -> Iterator[str]:

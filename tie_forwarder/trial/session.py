@@ -20,7 +20,7 @@ from tie_forwarder.trial.process import Process
 
 _FAILED = 1
 _READING_SECONDS = 3.0
-_INSPECTING_SECONDS = 8.0
+_INSPECTING_SECONDS = 5.0
 _MOST_PROCESSES = 8
 """At once: each is an interpreter with a client."""
 
