@@ -95,6 +95,7 @@ def test_a_running_service_is_recognised_and_not_disturbed(
     answer = Site(forwarder.config, forwarder.config_file, reader(capsys)).check()
     assert answer.exit_code == 0, answer.lines
     assert answer.line("port.free").found.startswith("held by the service itself, which runs: forwarder of the group")
+    assert answer.line("service.state", "forwarder").found.startswith("ok since ")
     assert answer.line("transactions.ability").found.startswith("the coordinator answers; its last transaction is ")
     publisher.publish_detections(range(10, 20))
     forwarder.wait_until(lambda f: f.ledger()["published"] == 20, timeout=20.0, what="published on")

@@ -9,7 +9,7 @@ from itertools import groupby
 
 import click
 
-from tie_forwarder.cli.printing import printable
+from tie_forwarder.printing import printable
 from tie_forwarder.trial.finding import Finding, State
 from tie_forwarder.trial.lines import AREAS
 from tie_forwarder.trial.session import Result

@@ -18,7 +18,7 @@ _FLUSHES = 20
 _FLUSH_BYTES = 4096
 _FLUSHING_SECONDS = 3.0
 _SLOW_SECONDS = 0.1
-_LEAST_BYTES = 16 * 1024 * 1024
+_LEAST_BYTES = 1024 * 1024
 _MIB = 1024 * 1024
 
 _NETWORK = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "fuse", "afs", "lustre", "virtiofs", "ocfs2", "gfs2")
@@ -97,7 +97,7 @@ def _space(subject: str, directory: Path, there: Path, limit: int) -> Finding:
     text = f"{_size(free)} free; the spool has {_size(taken)} and may have {_size(limit)}"
     if disk.f_files and not disk.f_favail:
         return failed(code, subject, "no file can be made: the disk has no inodes left", _MAKE_ROOM)
-    if free + taken < min(_LEAST_BYTES, limit):
+    if free < _LEAST_BYTES and taken < limit:
         return failed(code, subject, text, _MAKE_ROOM)
     if free + taken < limit:
         return warning(code, subject, text, _LOWER)

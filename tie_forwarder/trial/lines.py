@@ -13,6 +13,7 @@ AREAS = {
     "clock": "Clock",
     "disk": "Disk",
     "port": "HTTP port",
+    "service": "Running service",
 }
 """The areas in the order in which they are shown, with their headings."""
 
@@ -52,4 +53,5 @@ LINES = {
     "disk.space": "there is room for `spool.max_bytes`",
     "disk.flush": "how long a flush to the disk takes",
     "port.free": "`http.listen` is free, or held by the service that runs here",
+    "service.state": "where it runs: what it says of itself, as in `/status`",
 }

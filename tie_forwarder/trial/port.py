@@ -1,4 +1,4 @@
-"""The port of `http.listen`: free, or held, and by whom."""
+"""The port of `http.listen`: free, or held, and by whom; and what the service says of itself where it runs already."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from tie_forwarder.trial.finding import Finding, Step, Trying, failed, ok
+from tie_forwarder.trial.finding import Finding, Step, Trying, failed, ok, warning
 
 _CODE = "port.free"
 _ANSWER_SECONDS = 2.0
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is bound everywhere is asked at home
 _MOST_BYTES = 256 * 1024
 _LISTENING = "0A"
+_WELL = ("ok", "standby")
 
 
 def steps(settings: dict[str, Any]) -> Iterator[Step]:
@@ -31,7 +32,7 @@ def steps(settings: dict[str, Any]) -> Iterator[Step]:
     try:
         _bind(host, port)
     except OSError as error:
-        yield _held(settings, listen) if error.errno == errno.EADDRINUSE else _impossible(listen, error)
+        yield from _held(settings, listen) if error.errno == errno.EADDRINUSE else [_impossible(listen, error)]
         return
     yield ok(_CODE, listen, "free" if port else "any free port will be taken")
 
@@ -53,16 +54,31 @@ def _impossible(listen: str, error: OSError) -> Finding:
     return failed(_CODE, listen, text, remedy)
 
 
-def _held(settings: dict[str, Any], listen: str) -> Finding:
+def _held(settings: dict[str, Any], listen: str) -> Iterator[Finding]:
     answer = _ask(_LOOPBACK.get(settings["host"], settings["host"]), settings["port"])
-    if answer is not None:
-        group = answer.get("group", {})
-        who = f"{group.get('member')} of the group {group.get('name')}, version {answer.get('version')}"
-        if (group.get("name"), group.get("member")) == (settings["group"], settings["member"]):
-            return ok(_CODE, listen, f"held by the service itself, which runs: {who}")
-        return failed(_CODE, listen, f"held by another tie-forwarder: {who}", _OTHER)
-    process = _process_listening(settings["port"])
-    return failed(_CODE, listen, f"held by {process}", f"stop that, or {_OTHER}")
+    if answer is None:
+        process = _process_listening(settings["port"])
+        yield failed(_CODE, listen, f"held by {process}", f"stop that, or {_OTHER}")
+        return
+    group = answer.get("group", {})
+    who = f"{group.get('member')} of the group {group.get('name')}, version {answer.get('version')}"
+    if (group.get("name"), group.get("member")) != (settings["group"], settings["member"]):
+        yield failed(_CODE, listen, f"held by another tie-forwarder: {who}", _OTHER)
+        return
+    yield ok(_CODE, listen, f"held by the service itself, which runs: {who}")
+    yield _state(answer)
+
+
+def _state(status: dict[str, Any]) -> Finding:
+    """What the running service says; a warning where it is not well, since what is tried here decides."""
+    code, subject = "service.state", str(status["group"]["member"])
+    state, since = status["state"], f"since {status['since']}"
+    if state in _WELL and not status["problems"]:
+        return ok(code, subject, f"{state} {since}")
+    problems = status["problems"]
+    told = "; ".join(f"{problem['reason']}: {problem['detail']}" for problem in problems)
+    remedies = dict.fromkeys(problem["remedy"] for problem in problems if problem["remedy"])
+    return warning(code, subject, f"{state} {since}: {told}", "; ".join(remedies) or "see its log")
 
 
 def _ask(host: str, port: int) -> dict[str, Any] | None:
