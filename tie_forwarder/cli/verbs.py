@@ -29,6 +29,7 @@ VERBS = {
     "spool": Verb("tie_forwarder.cli.spool:spool", "Look into a spool, check it, export it, repair it."),
     "tail": Verb("tie_forwarder.cli.tail:tail", "Print events as they arrive from the fabric."),
     "simulate": Verb("tie_forwarder.cli.simulate:simulate", "Publish events to a fabric."),
+    "find": Verb("tie_forwarder.cli.find:find", "Say where an event is."),
     "dead-letters": Verb("tie_forwarder.cli.dead_letters:dead_letters", "List dead letters, or show one."),
     "replay": Verb("tie_forwarder.cli.replay:replay", "Publish dead letters that are valid now."),
     "decode": Verb("tie_forwarder.cli.decode:decode", "Show what would become of a payload."),
