@@ -29,14 +29,14 @@ WAITING = {"spool_events": 7, "spool_oldest_at": NOW - 60}
         ({"publisher_trouble": TRANSIENT}, {"publisher": "waiting", "kafka": "attention"}),
         (
             {"publisher_trouble": BLOCKED, "publisher_unconnected_seconds": 60.0, **WAITING},
-            {"spool": "attention", "publisher": "waiting", "kafka": "fault"},
+            {"spool": "waiting", "publisher": "waiting", "kafka": "fault"},
         ),
         (
             {"publisher_trouble": Trouble("blocked", "cannot_start", "no", "do"), "publisher_unconnected_seconds": 9.0},
             {"publisher": "fault", "kafka": "waiting"},
         ),
         ({"publisher_waiting_seconds": 9.0}, {"publisher": "waiting", "kafka": "attention"}),
-        (WAITING, {"spool": "attention", "publisher": "attention"}),
+        (WAITING, {"spool": "waiting", "publisher": "attention"}),
         ({"publisher_unconnected_seconds": 1.0}, {"kafka": "waiting"}),
         ({"compacted": Compacted(("t",), "mend")}, {"kafka": "attention"}),
         ({"disk_error": "full"}, {"spool": "fault"}),
@@ -57,3 +57,10 @@ def test_a_fact_colours_the_part_that_it_is_about(changes: dict[str, object], ex
 def test_dead_letters_of_late_draw_attention_to_intake(seconds_ago: float, health: str) -> None:
     found = parts_of(WELL, (), last_letter_at=NOW - seconds_ago)
     assert {part.name: part.health for part in found}["intake"] == health
+
+
+@pytest.mark.parametrize(("share", "health"), [(0.3, "waiting"), (0.6, "attention")])
+def test_a_spool_that_keeps_events_draws_attention_once_it_is_half_full(share: float, health: str) -> None:
+    facts = replace(WELL, publisher_trouble=TRANSIENT, spool_events=7)
+    found = parts_of(facts, Health(now=lambda: NOW).assess(facts).problems, spool_share=share)
+    assert {part.name: part.health for part in found}["spool"] == health

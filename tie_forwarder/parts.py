@@ -47,7 +47,8 @@ _WORDS = {
 }
 """In a word or two; a reason that is not listed is said by its code."""
 
-_RECENT_LETTER_SECONDS = 600.0
+_RECENT_LETTER_SECONDS = 120.0
+_NEARLY_FULL = 0.5
 
 
 class Part(NamedTuple):
@@ -61,8 +62,13 @@ class Part(NamedTuple):
     """A sentence, where there is something to say."""
 
 
-def parts_of(facts: Facts, problems: Sequence[Problem], *, last_letter_at: float | None = None) -> tuple[Part, ...]:
-    """Every part in the order of the flow. `problems` are those of the assessment of these facts, the worst first."""
+def parts_of(
+    facts: Facts, problems: Sequence[Problem], *, last_letter_at: float | None = None, spool_share: float = 0.0
+) -> tuple[Part, ...]:
+    """Every part in the order of the flow. `problems` are those of the assessment of these facts, the worst first.
+
+    `spool_share` is how much of the spool's room is taken, from 0 to 1.
+    """
     found: dict[str, Part] = {}
     for problem in problems:
         place = _place_of(problem)
@@ -71,7 +77,7 @@ def parts_of(facts: Facts, problems: Sequence[Problem], *, last_letter_at: float
         _fabric(facts, found),
         _receiver(found),
         _intake(facts, last_letter_at),
-        _spool(facts, found),
+        _spool(facts, found, spool_share),
         _publisher(facts, found),
         _kafka(facts, found),
     )
@@ -112,11 +118,13 @@ def _intake(facts: Facts, last_letter_at: float | None) -> Part:
     return Part("intake", "ok", "accepts", "")
 
 
-def _spool(facts: Facts, found: dict[str, Part]) -> Part:
+def _spool(facts: Facts, found: dict[str, Part], share: float) -> Part:
+    if share >= _NEARLY_FULL:
+        return Part("spool", "attention", "fills", f"{share:.0%} of its room is taken")
     if not facts.spool_events:
         return Part("spool", "ok", "empty", "")
     if "kafka" in found or "publisher" in found:
-        return Part("spool", "attention", "keeps events", "until Kafka has them")
+        return Part("spool", "waiting", "keeps events", "until Kafka has them")
     return Part("spool", "ok", "passes on", "")
 
 

@@ -54,6 +54,11 @@ class Visit:
         return [url for url in self.requests if not url.startswith((self._url, "data:"))]
 
     @property
+    def asked(self) -> int:
+        """How often the page has asked its server for something since it was loaded."""
+        return int(self.page.evaluate("performance.getEntriesByType('resource').length"))
+
+    @property
     def overflows(self) -> bool:
         """Whether the page is wider than the window."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
