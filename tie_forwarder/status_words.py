@@ -52,6 +52,9 @@ _MEANINGS_OF_REASONS = {
     "subscription_refused": f"The DXL fabric refuses the subscription. {_NOT_RECEIVED}",
     "spool_not_writable": "The disk takes no events, so those that come now are lost.",
     "events_dropped": "Events were lost a moment ago.",
+    "stalled": "The main process stands still. What stands below is how it was.",
+    "certificate_expired": f"The DXL fabric lets nobody in whose certificate has ended. {_NOT_RECEIVED}",
+    "dead_letters": "Much of what comes from the fabric is no valid event. It goes to the dead letters.",
     "ledger_imbalance": "What came in is not what went out and is here: events may be lost unseen.",
 }
 _TONES = {"ok": "ok", "standby": "idle", "buffering": "attention", "blocked": "fault", "degraded": "fault"}

@@ -87,6 +87,6 @@ class Application:
         return Answer("503 Service Unavailable", _TEXT, f"not ready: {why}\n".encode())
 
     def _status(self, environ: Environ) -> Answer:
-        body = json.dumps(self._board.notice.status, indent=2, ensure_ascii=False)
+        body = json.dumps(self._board.report, indent=2, ensure_ascii=False)
         # Half a surrogate pair, as a file's name may have, becomes the escape that JSON has for it.
         return Answer("200 OK", _JSON, body.encode(errors="backslashreplace") + b"\n")
