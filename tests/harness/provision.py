@@ -1,7 +1,7 @@
 """Installs the servers of the tests where they are missing: `python -m tests.harness.provision`.
 
 Owns: what the tests need besides Python: Mosquitto, a Java runtime, Apache Kafka with its tools, Apicurio Registry,
-Chromium.
+Chromium, Prometheus.
 Must not: name where packages come from (apt and Maven are set up for that), leave a service running, or do anything
 when nothing is missing.
 """
@@ -15,7 +15,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.harness.chromium import chromium_path
@@ -24,6 +24,7 @@ from tests.harness.kafka.installation import Installation, ProvisioningError, ca
 from tests.harness.kafka.java import OLDEST_VERSION, find_java
 from tests.harness.kafka.tools import ToolsInstallation
 from tests.harness.mosquitto import mosquitto_path
+from tests.harness.prometheus import prometheus_is_there
 from tests.harness.registry.installation import RegistryInstallation
 
 
@@ -42,6 +43,8 @@ def missing() -> list[str]:
         absent.append("the jars of Kafka's tools and of Kafka Connect")
     if not RegistryInstallation().complete:
         absent.append("Apicurio Registry")
+    if not prometheus_is_there():
+        absent.append("Prometheus with promtool")
     return absent
 
 
@@ -74,18 +77,22 @@ def _install_packages() -> None:
     fetched = (Installation().complete, ToolsInstallation().complete, RegistryInstallation().complete)
     if not all(fetched) and shutil.which("mvn") is None:
         packages.append("maven")
+    if not prometheus_is_there():
+        packages.append("prometheus")
     if not packages:
         return
     if shutil.which("apt-get") is None:
         raise ProvisioningError(
-            f"{', '.join(packages)}: not installed, and there is no apt-get here; install mosquitto, a Java runtime of "
-            f"version {OLDEST_VERSION} or newer and Maven with this system's package tool"
+            f"{', '.join(packages)}: not installed, and there is no apt-get here; install mosquitto, Prometheus, a "
+            f"Java runtime of version {OLDEST_VERSION} or newer and Maven with this system's package tool"
         )
     _apt_get("update", "-qq")
     if "openjdk-17-jre-headless" in packages and not _is_known_to_apt("openjdk-17-jre-headless"):
         packages[packages.index("openjdk-17-jre-headless")] = "default-jre-headless"
     _say(f"installing {', '.join(packages)}")
-    with _no_service_started("mosquitto.service" if "mosquitto" in packages else None):
+    with ExitStack() as stack:
+        for service in {"mosquitto", "prometheus"} & set(packages):
+            stack.enter_context(_no_service_started(f"{service}.service"))
         _apt_get("install", "-y", "-qq", "--no-install-recommends", *packages)
     if mosquitto_path() is None or find_java(afresh=True) is None:
         raise ProvisioningError(
@@ -118,9 +125,9 @@ def _lock() -> Iterator[None]:
 
 
 @contextmanager
-def _no_service_started(unit: str | None) -> Iterator[None]:
+def _no_service_started(unit: str) -> Iterator[None]:
     """Keep a package's service from running, now and after the next boot. The mask lies in /run and is taken back."""
-    if unit is None or not Path("/run/systemd/system").is_dir():
+    if not Path("/run/systemd/system").is_dir():
         yield
         return
     _run(["systemctl", "mask", "--quiet", "--runtime", unit])
