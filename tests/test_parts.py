@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from tests.test_health import BLOCKED, NOW, TRANSIENT, WELL
+from tie_forwarder.config.inspection import Certificate
 from tie_forwarder.health import Health
 from tie_forwarder.parts import HEALTHS, PARTS, parts_of
 from tie_forwarder.supervisor.publisher_watch import Compacted, Trouble
@@ -14,6 +16,12 @@ from tie_forwarder.supervisor.publisher_watch import Compacted, Trouble
 DEAF = {"receiver_ready": False, "receiver_phase": "receiving", "receiver_trouble": "the canary did not come back"}
 AWAY = {"receiver_ready": False, "receiver_phase": "waiting", "receiver_trouble": "connection refused"}
 WAITING = {"spool_events": 7, "spool_oldest_at": NOW - 60}
+
+DAY = 86_400.0
+
+
+def certificate(role: str, ends_at: float) -> Certificate:
+    return Certificate(role, Path("x.crt"), ends_at)
 
 
 @pytest.mark.parametrize(
@@ -39,6 +47,13 @@ WAITING = {"spool_events": 7, "spool_oldest_at": NOW - 60}
         (WAITING, {"spool": "waiting", "publisher": "attention"}),
         ({"publisher_unconnected_seconds": 1.0}, {"kafka": "waiting"}),
         ({"compacted": Compacted(("t",), "mend")}, {"kafka": "attention"}),
+        ({"certificates": (certificate("kafka_client", NOW + DAY),)}, {"kafka": "attention"}),
+        (
+            {"certificates": (certificate("dxl_client", NOW + DAY),), "role": "standby"},
+            {"fabric": "attention", "publisher": "idle"},
+        ),
+        ({**AWAY, "certificates": (certificate("dxl_client", NOW - DAY),)}, {"fabric": "fault", "receiver": "waiting"}),
+        ({"last_surge_at": NOW, "last_surge": "many"}, {"intake": "fault"}),
         ({"disk_error": "full"}, {"spool": "fault"}),
         ({"last_drop_at": NOW, "last_drop_reason": "spool_full"}, {"spool": "fault"}),
         ({"last_drop_at": NOW, "last_drop_reason": "receiver_lost"}, {"receiver": "fault"}),

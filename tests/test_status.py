@@ -23,8 +23,8 @@ from tests.harness.ports import free_port
 from tests.test_cli import run
 from tie_forwarder.cli.status import EXIT_CODES
 from tie_forwarder.cli.status_text import lines
+from tie_forwarder.conditions import STATES
 from tie_forwarder.events.reasons import Reason
-from tie_forwarder.metrics import STATES
 from tie_forwarder.records.dead_letter import render_dead_letter
 from tie_forwarder.spool import Changes, Incoming, Spool
 from tie_forwarder.spool.glance import glance

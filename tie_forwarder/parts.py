@@ -18,9 +18,6 @@ _PLACES = {
     "fabric_unreachable": "fabric",
     "certificate_expired": "fabric",
     "subscription_refused": "fabric",
-    "certificate_expired": "fabric",
-    "certificate_ends_soon": "fabric",
-    "dead_letters": "intake",
     "deaf": "receiver",
     "starting": "receiver",
     "spool_not_writable": "spool",
@@ -40,8 +37,6 @@ _WORDS = {
     "fabric_unreachable": "unreachable",
     "certificate_expired": "certificate ended",
     "subscription_refused": "refuses a topic",
-    "certificate_expired": "not let in",
-    "certificate_ends_soon": "ends soon",
     "dead_letters": "dead letters",
     "deaf": "deaf",
     "starting": "connecting",
@@ -85,7 +80,7 @@ def parts_of(
     found: dict[str, Part] = {}
     broken = set()
     for problem in problems:
-        place = _place_of(problem)
+        place = _place_of(problem, facts)
         found.setdefault(place, Part(place, _health_of(problem), _word_of(problem), problem.detail))
         if problem.state not in _WELL:
             broken.add(place)
@@ -100,11 +95,12 @@ def parts_of(
     return tuple(found.get(part.name, part) for part in others)
 
 
-def _place_of(problem: Problem) -> str:
+def _place_of(problem: Problem, facts: Facts) -> str:
     if problem.reason == "events_dropped":
         return "receiver" if problem.detail in _DROPS_OF_RECEIVER else "spool"
     if problem.reason == "certificate_ends_soon":
-        return "receiver" if "(dxl_" in problem.detail else "publisher"
+        first = min(facts.certificates, key=lambda certificate: certificate.ends_at)
+        return "kafka" if first.role.startswith("kafka_") else "fabric"
     return _PLACES.get(problem.reason, "kafka")
 
 

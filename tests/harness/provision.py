@@ -66,25 +66,26 @@ def provision() -> None:
             RegistryInstallation().fetch()
 
 
-def _install_packages() -> None:
-    packages = []
-    if mosquitto_path() is None:
-        packages.append("mosquitto")
-    if find_java() is None:
-        packages.append("openjdk-17-jre-headless")
-    if chromium_path() is None:
-        packages.append("chromium")
+def _missing_packages() -> list[str]:
     fetched = (Installation().complete, ToolsInstallation().complete, RegistryInstallation().complete)
-    if not all(fetched) and shutil.which("mvn") is None:
-        packages.append("maven")
-    if not prometheus_is_there():
-        packages.append("prometheus")
+    wanted = {
+        "mosquitto": mosquitto_path() is None,
+        "openjdk-17-jre-headless": find_java() is None,
+        "maven": not all(fetched) and shutil.which("mvn") is None,
+        "prometheus": not prometheus_is_there(),
+        "chromium": chromium_path() is None,
+    }
+    return [package for package, is_missing in wanted.items() if is_missing]
+
+
+def _install_packages() -> None:
+    packages = _missing_packages()
     if not packages:
         return
     if shutil.which("apt-get") is None:
         raise ProvisioningError(
-            f"{', '.join(packages)}: not installed, and there is no apt-get here; install mosquitto, Prometheus, a "
-            f"Java runtime of version {OLDEST_VERSION} or newer and Maven with this system's package tool"
+            f"{', '.join(packages)}: not installed, and there is no apt-get here; install mosquitto, Prometheus, "
+            f"Chromium, a Java runtime of version {OLDEST_VERSION} or newer and Maven with this system's package tool"
         )
     _apt_get("update", "-qq")
     if "openjdk-17-jre-headless" in packages and not _is_known_to_apt("openjdk-17-jre-headless"):
