@@ -37,7 +37,7 @@ COUNT_NAMES = {
 ROLE_NAMES = {"standby": "stands by", "taking_over": "takes over", "publishing": "publishes"}
 
 _TITLES = {"ok": "OK"}
-_MISSED = "What is published there meanwhile is lost, unless another member receives it."
+_MISSED = "What is published meanwhile is lost, unless another member receives it."
 _CONSEQUENCES = {
     "buffering": "Events wait in the spool; none is lost, and it goes on by itself.",
     "blocked": "Events wait in the spool until somebody mends the cause; then it goes on by itself.",
