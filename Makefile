@@ -24,7 +24,7 @@ lint: setup
 
 test: lint
 	$(BIN)/python -m tests.harness.provision
-	$(BIN)/python -m pytest -m "not long and not quiet" --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest -m "not long and not quiet and not machine" --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest -m quiet
 
 # Every kind of fault to groups of forwarders under 200,000 detections; about a quarter of an hour.
@@ -40,6 +40,12 @@ install uninstall:
 # The Debian package of this release, in dist/.
 deb: setup
 	@PIP="$(CURDIR)/$(BIN)/python -m pip" deploy/debian/build.sh
+
+# Boots a clean Debian and tries package and service in it; needs root on a Debian, and three minutes.
+deb-test: setup
+	$(BIN)/python -m tests.harness.provision
+	$(BIN)/python -m tests.machine.provision
+	$(BIN)/python -m pytest -m machine
 
 bench: setup
 	$(BIN)/python -m tests.harness.provision

@@ -10,7 +10,6 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -20,7 +19,8 @@ from tests.harness.server_process import ServerProcess
 from tests.harness.waiting import wait_until
 
 _PACKAGES = "systemd,dbus,python3"
-_COMMANDS = ("debootstrap", "systemd-nspawn", "lintian")
+COMMANDS = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "lintian": "lintian"}
+"""What is needed here, and the packages that have it."""
 _COMMAND_SECONDS = 120
 _RUNNING = ("running", "degraded")
 
@@ -34,9 +34,9 @@ def clean_root() -> Path:
     """The tree that every machine is a copy of; made at the first call, which takes a minute and a half."""
     if _os_release().get("ID") != "debian" or os.geteuid() != 0:
         raise ProvisioningError("a Debian in a folder needs root on a Debian; run this target there")
-    absent = [command for command in _COMMANDS if shutil.which(command) is None]
+    absent = [command for command in COMMANDS if shutil.which(command) is None]
     if absent:
-        raise ProvisioningError(f"{', '.join(absent)}: missing; apt-get install debootstrap systemd-container lintian")
+        raise ProvisioningError(f"{', '.join(absent)}: missing; run `python -m tests.machine.provision`")
     root = cache_directory() / f"debian-{release()}"
     if not root.exists():
         fresh = root.with_suffix(".new")
@@ -55,6 +55,7 @@ class Machine(ServerProcess):
 
     def __init__(self, *, directory: Path) -> None:
         self.root = directory / "root"
+        directory.mkdir(parents=True)
         subprocess.run(["cp", "-a", "--reflink=auto", str(clean_root()), str(self.root)], check=True)
         super().__init__(
             name="machine",
@@ -94,7 +95,9 @@ class Machine(ServerProcess):
         wait_until(
             lambda: self.property(name, unit) == value,
             timeout=timeout,
-            what=lambda: f"{name} of {unit} is {value}, it is {self.property(name, unit)}; {self.journal(unit)[-3000:]}",
+            what=lambda: (
+                f"{name} of {unit} is {value}, it is {self.property(name, unit)}; {self.journal(unit)[-3000:]}"
+            ),
         )
 
     def stop(self) -> None:
