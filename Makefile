@@ -35,7 +35,7 @@ faults: setup
 
 # The systemd service; PREFIX=, DESTDIR=, PYTHON=, PURGE=1 as the script says them.
 install uninstall:
-	@PYTHON=$(PYTHON) deploy/systemd/install.sh $@
+	@PYTHON=$(PYTHON) PIP="$(PIP)" deploy/systemd/install.sh $@
 
 # The Debian package of this release, in dist/.
 deb: setup

@@ -47,15 +47,17 @@ class Service:
 
     def configure(self) -> None:
         """Write configuration, certificates and the secret, with the rights that the document gives them."""
-        self.etc.mkdir(exist_ok=True)
-        lay_out(
-            self.etc, fabric=self._fabric, name=self.config["group"]["member"], config=self.config, spool=self._spool
-        )
+        self.lay_out()
         self._machine.shell(
-            "chown -R root:tie-forwarder /etc/tie-forwarder && find /etc/tie-forwarder -type f -exec chmod 0640 {} + "
-            "&& find /etc/tie-forwarder -type d -exec chmod 0750 {} +"
+            "chown -R root:tie-forwarder /etc/tie-forwarder && chmod -R u=rwX,g=rX,o= /etc/tie-forwarder"
         )
         self.write_secret(PASSWORD)
+
+    def lay_out(self) -> None:
+        """Write configuration and certificates, as root leaves them."""
+        self.etc.mkdir(exist_ok=True)
+        name = self.config["group"]["member"]
+        lay_out(self.etc, fabric=self._fabric, name=name, config=self.config, spool=self._spool)
 
     def write_secret(self, password: str) -> None:
         """Kafka's password, in the store of the service manager."""
