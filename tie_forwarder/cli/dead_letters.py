@@ -19,9 +19,9 @@ import click
 
 from tie_forwarder.cli import config_options
 from tie_forwarder.cli.letter_text import entry, json_line, page, summary, whole
-from tie_forwarder.cli.printing import printable
 from tie_forwarder.cli.since import selection_options
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.printing import printable
 
 if TYPE_CHECKING:
     from tie_forwarder.dead_letters.letter import Letter

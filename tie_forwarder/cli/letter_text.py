@@ -6,8 +6,8 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from tie_forwarder.cli.printing import printable, printable_lines, text_of
 from tie_forwarder.events.reasons import Reason
+from tie_forwarder.printing import printable, printable_lines, text_of
 from tie_forwarder.records.text import rfc3339_milliseconds
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import click
 
 from tie_forwarder.cli import config_options
-from tie_forwarder.cli.printing import printable
 from tie_forwarder.cli.since import selection_options
+from tie_forwarder.printing import printable
 
 if TYPE_CHECKING:
     from tie_forwarder.cli.progress import Progress

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tie_forwarder.cli import config_options
-from tie_forwarder.cli.printing import printable, text_of
 from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.printing import printable, text_of
 
 if TYPE_CHECKING:
     from tie_forwarder.config.kafka import Kafka

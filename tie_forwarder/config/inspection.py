@@ -40,7 +40,7 @@ class Inspection(NamedTuple):
     """What dxl.config_file names, whether it could be read or not: certificates and key."""
 
 
-def inspect(config: Config) -> Inspection:
+def inspect(config: Config, *, patience_seconds: float = _PATIENCE_SECONDS) -> Inspection:
     """Verifies what the configuration refers to, and reads when its certificates end. Blocks for half a second.
 
     Raises OSError, subprocess.SubprocessError where the process cannot be had.
@@ -49,7 +49,7 @@ def inspect(config: Config) -> Inspection:
         [sys.executable, "-m", "tie_forwarder.config.inspection"],
         input=pickle.dumps(config),
         stdout=subprocess.PIPE,
-        timeout=_PATIENCE_SECONDS,
+        timeout=patience_seconds,
         check=True,
     )
     found: Inspection = pickle.loads(done.stdout)  # noqa: S301 - written by this module a moment ago

@@ -7,11 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tie_forwarder.events.kinds import BY_TOPIC
 from tie_forwarder.events.message import Message
 from tie_forwarder.intake import Accepted, Filtered
 from tie_forwarder.metrics import UNKNOWN_KIND, Metrics
 from tie_forwarder.records.record import Record
 from tie_forwarder.spool import Changes, Outcome, Settled
+from tie_forwarder.supervisor.last_letters import LastLetters
 from tie_forwarder.supervisor.ledger import Ledger
 from tie_forwarder.supervisor.window import Arrival
 
@@ -19,7 +21,7 @@ _DETECTION = "detection"
 
 
 class Accounts:
-    """Counts. Belongs to the flow's thread; `snapshot`, `last_drop_at` and `totals` may be read by any."""
+    """Counts. Belongs to the flow's thread; `snapshot`, `letters` and what is said of the last drop are for any."""
 
     def __init__(self, *, metrics: Metrics, topics: Mapping[str, str], now: Callable[[], float] = time.time) -> None:
         self._metrics = metrics
@@ -32,6 +34,8 @@ class Accounts:
         self._taken_from_receiver = 0
         self.snapshot = self._ledger.snapshot(0)
         """The ledger as of the last commit."""
+        self.letters = LastLetters(now=now)
+        """The last dead letters, and how many there were."""
         self.last_drop_at: float | None = None
         """When an event was last lost, in seconds since the epoch."""
         self.last_drop_reason = ""
@@ -77,6 +81,7 @@ class Accounts:
         for one in accepted:
             if one.reason is not None:
                 self._metrics.dead_lettered.labels(one.reason).inc()
+                self.letters.note(one.record, kind=one.kind)
 
     def on_filtered(self, filtered: Filtered) -> None:
         """Intake has judged an event that is not forwarded."""
@@ -127,6 +132,7 @@ class Accounts:
         """Events that Kafka refuses have become dead letters; a letter that is cut once more is none of them."""
         for letter in letters:
             self._metrics.dead_lettered.labels(dict(letter.headers)["reason"].decode()).inc()
+            self.letters.note(letter, kind=_kind_of(letter))
 
     def on_idle(self, in_spool: int) -> None:
         """Brings the snapshot up to date where nothing was committed."""
@@ -160,3 +166,9 @@ class Accounts:
             self._metrics.spool_corrupt.inc(count)
         self.last_drop_at = self._now()
         self.last_drop_reason = reason
+
+
+def _kind_of(letter: Record) -> str:
+    """The kind of event that a refused record was, by the topic that it came on."""
+    kind = BY_TOPIC.get(dict(letter.headers).get("dxl_topic", b"").decode(errors="replace"))
+    return UNKNOWN_KIND if kind is None else kind.name

@@ -8,12 +8,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from tie_forwarder.records.text import shortened
 from tie_forwarder.supervisor.receiver_watch import Replacement
 
 _FIRST_HEARTBEAT_SECONDS = 30.0
 _HEARTBEAT_SECONDS = 10.0
 _CALM_SECONDS = 5.0
 """Longer than a process takes to meet again what ended the one before it."""
+_MOST_MEMBERS = 20
 _VAGUE = ("timeout", "unknown", "renewed", "stuck")
 
 
@@ -66,6 +68,8 @@ class PublisherWatch:
         """How often this member took over, by reason."""
         self.resume: dict[str, Any] | None = None
         """What the next publisher process must know of the ones before; None after the start of this process."""
+        self.members: dict[str, float] = {}
+        """Who was seen to publish, and when last (seconds since the epoch); the latest at the end."""
         self.connected = False
         self.waiting_seconds = 0.0
         self.trouble: Trouble | None = None
@@ -135,6 +139,12 @@ class PublisherWatch:
     def on_remember(self, resume: dict[str, Any]) -> None:
         """The publisher hands on what its successor must know."""
         self.resume = resume
+        newest = shortened(str(resume["memory"]["newest"]))
+        if newest:
+            self.members.pop(newest, None)
+            self.members[newest] = self._now()
+            for forgotten in list(self.members)[:-_MOST_MEMBERS]:
+                del self.members[forgotten]
 
     def on_compacted(self, topics: list[str], remedy: str) -> None:
         """The publisher has looked at the clean-up policy of the output topics."""

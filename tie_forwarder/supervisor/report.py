@@ -2,19 +2,33 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+import platform
+from collections.abc import Sequence
+from importlib.metadata import version
 from typing import Any
 
 from tie_forwarder import __version__
 from tie_forwarder.config import Config
 from tie_forwarder.config.inspection import Certificate
 from tie_forwarder.health import Assessment
+from tie_forwarder.parts import Part
 from tie_forwarder.spool import Spool
+from tie_forwarder.status_words import timestamp
+from tie_forwarder.supervisor.growth import Growth
 from tie_forwarder.supervisor.guard import Guard
+from tie_forwarder.supervisor.last_letters import LastLetters
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
+from tie_forwarder.supervisor.rates import Rates
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
 
+VERSIONS = {
+    "tie-forwarder": __version__,
+    "python": platform.python_version(),
+    **{name: version(name) for name in ("dxlclient", "dxltieclient", "kafka-python")},
+}
+
 _DAY = 86_400
+_FLOWING_SECONDS = 10.0
 
 
 def status_report(
@@ -27,8 +41,12 @@ def status_report(
     receiver_guard: Guard,
     publisher: PublisherWatch,
     publisher_guard: Guard,
+    parts: Sequence[Part],
     spool: Spool,
+    growth: Growth,
     ledger: dict[str, int],
+    rates: Rates,
+    letters: LastLetters,
     certificates: tuple[Certificate, ...],
 ) -> dict[str, Any]:
     """The report as JSON values. No secret is in it."""
@@ -38,11 +56,14 @@ def status_report(
         "since": timestamp(assessment.since),
         "remedy": assessment.remedy,
         "problems": [problem._asdict() for problem in assessment.problems],
+        "parts": [part._asdict() for part in parts],
         "group": group_report(config, publisher),
         "receiver": {
             "pid": receiver_guard.pid,
             "phase": receiver.status.phase,
             "ready": receiver.ready,
+            "fabric": config.dxl.fabric,
+            "events": list(config.dxl.events),
             "canary_answered_seconds_ago": receiver.status.canary_answered_seconds_ago,
             "queue_events": receiver.status.queue,
             "last_trouble": receiver.status.trouble,
@@ -54,10 +75,12 @@ def status_report(
             "limit_bytes": spool.max_bytes,
             "when_full": config.spool.when_full,
             "oldest_received_at": _optional(spool.oldest_received_at_ms),
+            "full_in_seconds": _full_in_seconds(spool, growth, now),
         },
         "publisher": {
             "pid": publisher_guard.pid,
             "connected": publisher.connected,
+            "kafka": list(config.kafka.bootstrap_servers),
             "delivery": config.kafka.delivery,
             "waiting_seconds": round(publisher.waiting_seconds, 1),
             "trouble": None if publisher.trouble is None else vars(publisher.trouble),
@@ -73,8 +96,12 @@ def status_report(
             for certificate in certificates
         ],
         "ledger": ledger,
+        "rates": rates.report(),
+        "dead_letters": {"total": letters.total, "last": letters.report()},
+        "now": timestamp(now),
         "started": timestamp(started_at),
         "version": __version__,
+        "versions": VERSIONS,
     }
 
 
@@ -88,17 +115,25 @@ def group_report(config: Config, publisher: PublisherWatch) -> dict[str, Any]:
         "reason": role.reason,
         "since": timestamp(role.since),
         "takeovers": dict(publisher.takeovers),
+        "members": [
+            {"name": name, "seen_publishing": None if seen is None else timestamp(seen)}
+            for name, seen in {config.group.member: None, **publisher.members}.items()
+        ],
         "tail": None if publisher.resume is None else publisher.resume["positions"],
     }
 
 
-def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
 def _optional(milliseconds: int | None) -> str | None:
     return None if milliseconds is None else timestamp(milliseconds / 1000)
+
+
+def _full_in_seconds(spool: Spool, growth: Growth, now: float) -> int | None:
+    """When the spool is full; None while what is in it has only just come, since then it flows."""
+    oldest = spool.oldest_received_at_ms
+    if oldest is None or now - oldest / 1000 < _FLOWING_SECONDS:
+        return None
+    seconds = growth.full_in_seconds(spool.max_bytes)
+    return None if seconds is None else int(seconds)
 
 
 def _restart(guard: Guard) -> dict[str, str] | None:

@@ -15,9 +15,8 @@ from tie_forwarder import __version__
 from tie_forwarder.backoff import Backoff
 from tie_forwarder.config import Config
 from tie_forwarder.config.inspection import Inspection
-from tie_forwarder.health import Assessment, Health
 from tie_forwarder.http.application import Application
-from tie_forwarder.http.board import Board, Notice
+from tie_forwarder.http.board import Board
 from tie_forwarder.http.server import Server
 from tie_forwarder.log import Log
 from tie_forwarder.metrics import Metrics
@@ -25,17 +24,15 @@ from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.blueprint import publisher_configuration, receiver_configuration
 from tie_forwarder.supervisor.certificates import Certificates
-from tie_forwarder.supervisor.facts import facts_of
 from tie_forwarder.supervisor.filtering import Filtering
 from tie_forwarder.supervisor.flow import Flow
-from tie_forwarder.supervisor.gauges import export
 from tie_forwarder.supervisor.guard import Guard, Restart
-from tie_forwarder.supervisor.notify import Notifier, sentence
+from tie_forwarder.supervisor.notify import Notifier
+from tie_forwarder.supervisor.observation import Observation
 from tie_forwarder.supervisor.publisher_backoff import PublisherBackoff
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
 from tie_forwarder.supervisor.reload import Change, Reload
-from tie_forwarder.supervisor.report import status_report
 from tie_forwarder.supervisor.signals import Wishes
 from tie_forwarder.supervisor.stall import StallWatch, end_at_once
 from tie_forwarder.supervisor.window import Window
@@ -45,7 +42,6 @@ _STALLED_SECONDS = 30
 _HURRY_SECONDS = 1.0
 _RECEIVER_FLUSH_SECONDS = 3.0
 _PUBLISHER_CLOSE_SECONDS = 3.0
-_STARTING_SECONDS = 15.0
 
 
 class Supervisor:
@@ -55,7 +51,6 @@ class Supervisor:
         self._config = config
         self._reload = reload
         self._log = Log()
-        self._started_at = time.time()
         topics = config.kafka.topics.by_destination()
         kinds = (*config.dxl.events, "dead_letter")
         self._metrics = Metrics(
@@ -108,14 +103,18 @@ class Supervisor:
         if config.http.address is not None:
             application = Application(board=self._board, registry=self._metrics.registry)
             self._server = Server(application=application, address=config.http.address)
-        self._health = Health(now=time.time)
         self._certificates = Certificates(monotonic=time.monotonic, first=found, in_use=lambda: self._reload.inputs)
         self._notifier = Notifier()
+        self._observation = Observation(
+            metrics=self._metrics, spool=self._spool, accounts=self._accounts, flow=self._flow,
+            receiver=self._receiver, receiver_guard=self._receiver_guard, publisher=self._publisher,
+            publisher_guard=self._publisher_guard, certificates=self._certificates, notifier=self._notifier,
+            board=self._board,
+        )  # fmt: skip
         self._wishes = Wishes()
         self._ticked_at = time.monotonic()
         self._stopping = False
         self._published_before = 0
-        self._was_ready = self._was_ever_ready = False
 
     @property
     def wishes(self) -> Wishes:
@@ -207,46 +206,7 @@ class Supervisor:
             self._publisher_guard.prosper()
 
     def _observe(self) -> None:
-        """Writes down how things are, for HTTP, the metrics and the service manager."""
-        now = time.time()
-        assessment = self._assess(now)
-        ready = self._receiver.ready and not self._flow.disk_error and not self._stopping
-        live = self._live()
-        certificates = self._certificates.current(self._config)
-        status = status_report(
-            config=self._config, assessment=assessment, started_at=self._started_at, now=now,
-            receiver=self._receiver, receiver_guard=self._receiver_guard, publisher=self._publisher,
-            publisher_guard=self._publisher_guard, spool=self._spool, ledger=self._accounts.snapshot,
-            certificates=certificates,
-        )  # fmt: skip
-        why = "" if ready else "it is stopping" if self._stopping else _first_detail(assessment)
-        self._board.post(Notice(live=live, ready=ready, why_not_ready=why, status=status))
-        export(
-            self._metrics, state=assessment.state, spool=self._spool, receiver=self._receiver,
-            publisher=self._publisher, certificates=certificates,
-        )  # fmt: skip
-        self._notifier.tell(sentence(assessment), ready=ready, live=live)
-        if ready != self._was_ready:
-            self._was_ready = ready
-            self._was_ever_ready = self._was_ever_ready or ready
-            self._log.info("forwarder.ready" if ready else "forwarder.not_ready", why=why)
-
-    def _assess(self, now: float) -> Assessment:
-        before = self._health.state
-        assessment = self._health.assess(
-            facts_of(
-                now=now, starting=now - self._started_at < _STARTING_SECONDS and not self._was_ever_ready,
-                stopping=self._stopping, receiver=self._receiver, publisher=self._publisher, spool=self._spool,
-                flow=self._flow, accounts=self._accounts,
-            )
-        )  # fmt: skip
-        if (assessment.state, assessment.reason) != before:
-            level = self._log.info if assessment.state in ("ok", "standby") else self._log.warning
-            level(
-                "state.changed", state=assessment.state, reason=assessment.reason, detail=_first_detail(assessment),
-                remedy=assessment.remedy,
-            )  # fmt: skip
-        return assessment
+        self._observation.look(self._config, live=self._live(), stopping=self._stopping)
 
     def _live(self) -> bool:
         return time.monotonic() - self._flow.ticked_at < _STALLED_SECONDS / 3 and self._flow_thread.is_alive()
@@ -287,7 +247,3 @@ class Supervisor:
         for guard in (self._receiver_guard, self._publisher_guard):
             if guard.name in change.new_processes:
                 guard.replace("reload", why)
-
-
-def _first_detail(assessment: Assessment) -> str:
-    return assessment.problems[0].detail if assessment.problems else ""

@@ -1,0 +1,112 @@
+"""Rates, growth and the last dead letters: bounded, and true for the time that they say they cover."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.data.payloads import message
+from tests.harness.clock import Clock
+from tie_forwarder.events.reasons import Reason
+from tie_forwarder.records.dead_letter import render_dead_letter
+from tie_forwarder.supervisor.growth import Growth
+from tie_forwarder.supervisor.last_letters import LastLetters
+from tie_forwarder.supervisor.rates import COUNTS, Rates
+
+MIB = 1 << 20
+
+
+def counts(received: int) -> dict[str, int]:
+    return {**dict.fromkeys(COUNTS, 0), "received": received}
+
+
+class TestRates:
+    @pytest.fixture
+    def clock(self) -> Clock:
+        return Clock()
+
+    def test_a_young_process_says_how_much_of_the_hour_it_knows(self, clock: Clock) -> None:
+        rates = Rates(monotonic=clock)
+        for second in range(90):
+            clock.now += 1.0
+            rates.look(counts(10 * second))
+        report = rates.report()
+        assert (report["last_hour"]["seconds"], report["last_hour"]["received"]) == (90.0, 890)
+        assert report["last_day"] == report["last_hour"]
+        assert (report["now"]["seconds"], report["now"]["received"]) == (10.0, 100)
+        assert report["by_minute"]["received"] == [590]
+
+    def test_an_old_process_forgets_what_is_older_than_a_day(self, clock: Clock) -> None:
+        rates = Rates(monotonic=clock)
+        received = 0
+        for minute in range(3 * 24 * 60):
+            clock.now += 60.0
+            received += 1 if minute < 2 * 24 * 60 else 2
+            rates.look(counts(received))
+        report = rates.report()
+        assert (report["last_hour"]["seconds"], report["last_hour"]["received"]) == (3_600.0, 120)
+        assert (report["last_day"]["seconds"], report["last_day"]["received"]) == (86_400.0, 2_880)
+        assert report["by_minute"]["received"] == [2] * 60
+        assert all(len(marks) == 24 * 60 + 1 for marks in rates._marks.values())
+
+    def test_a_process_that_was_stopped_for_a_week_goes_on(self, clock: Clock) -> None:
+        rates = Rates(monotonic=clock)
+        rates.look(counts(5))
+        clock.now += 7 * 86_400.0
+        rates.look(counts(5))
+        clock.now += 30.0
+        rates.look(counts(9))
+        assert rates.report()["last_hour"]["received"] == 4
+        assert rates.report()["last_day"]["seconds"] == pytest.approx(86_430.0)
+
+
+class TestGrowth:
+    def test_an_outage_is_not_averaged_with_the_calm_before_it(self) -> None:
+        clock = Clock()
+        growth = Growth(monotonic=clock)
+        for _ in range(600):
+            clock.now += 1.0
+            growth.look(MIB)
+        assert growth.full_in_seconds(101 * MIB) is None
+        for second in range(30):
+            clock.now += 1.0
+            growth.look(MIB + second * MIB)
+        assert growth.full_in_seconds(101 * MIB) == pytest.approx(71, rel=0.2)
+
+    def test_a_spool_that_shrinks_or_was_not_watched_for_long_is_never_full(self) -> None:
+        clock = Clock()
+        growth = Growth(monotonic=clock)
+        assert growth.full_in_seconds(MIB) is None
+        for second in range(60):
+            clock.now += 1.0
+            growth.look((100 - second) * MIB)
+        assert growth.full_in_seconds(101 * MIB) is None
+        clock.now += 5.0
+        growth.look(90 * MIB)
+        assert growth.full_in_seconds(101 * MIB) is None
+
+
+class TestLastLetters:
+    def test_only_the_newest_ten_are_kept_and_all_are_counted(self) -> None:
+        letters = LastLetters(now=lambda: 12.0)
+        for number in range(50):
+            record = render_dead_letter(
+                message(b"x" * 1_000_000), event_id=str(number), reason=Reason.NOT_JSON, detail="line 1"
+            )
+            letters.note(record, kind="detection")
+        assert (letters.total, letters.noted_at) == (50, 12.0)
+        assert [letter["event_id"] for letter in letters.report()] == [str(n) for n in range(49, 39, -1)]
+        assert letters.report()[0]["bytes"] == 1_000_000
+        assert len(json.dumps(letters.report())) < 10_000
+        assert letters.report() is letters.report()
+
+    def test_a_hostile_payload_is_shown_as_escaped_text(self) -> None:
+        letters = LastLetters()
+        payload = b"\x1b[2J</script>\r\n\xe2\x80\xaegpj.exe\xff\x00"
+        record = render_dead_letter(message(payload), event_id="1", reason=Reason.NOT_JSON, detail="d\x1bd\u202e")
+        letters.note(record, kind="detection")
+        [shown] = letters.report()
+        assert shown["first_bytes"] == r"\x1b[2J</script>\x0d\x0a\u202egpj.exe\xff\x00"
+        assert all(value.isprintable() for value in shown.values() if isinstance(value, str))
+        assert shown["meaning"] == Reason.NOT_JSON.description

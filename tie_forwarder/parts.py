@@ -1,0 +1,142 @@
+"""How each part of the flow is, from the fabric to Kafka, so that a picture can show whose fault it is. Pure.
+
+The faulty part stands out and its neighbours do not: what is merely held up by another part is `waiting`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from tie_forwarder.health import Facts, Problem
+
+PARTS = ("fabric", "receiver", "intake", "spool", "publisher", "kafka")
+HEALTHS = ("ok", "idle", "waiting", "attention", "fault")
+"""`idle`: has nothing to do, and that is well. `waiting`: held up by another part, or not there yet."""
+
+_PLACES = {
+    "fabric_unreachable": "fabric",
+    "certificate_expired": "fabric",
+    "subscription_refused": "fabric",
+    "deaf": "receiver",
+    "starting": "receiver",
+    "spool_not_writable": "spool",
+    "dead_letters": "intake",
+    "ledger_imbalance": "intake",
+    "behind": "publisher",
+    "cannot_start": "publisher",
+    "producer_options": "publisher",
+    "clock": "publisher",
+    "spool": "spool",
+    "registry_client": "publisher",
+}
+"""Where a problem is by its reason; what is not listed is Kafka's, or that of the way to it."""
+_DROPS_OF_RECEIVER = ("receiver_queue_full", "receiver_lost")
+
+_WORDS = {
+    "fabric_unreachable": "unreachable",
+    "certificate_expired": "certificate ended",
+    "subscription_refused": "refuses a topic",
+    "deaf": "deaf",
+    "starting": "connecting",
+    "spool_not_writable": "cannot write",
+    "events_dropped": "drops events",
+    "ledger_imbalance": "miscounts",
+    "behind": "behind",
+    "kafka_slow": "slow",
+    "connecting": "connecting",
+    "connection": "unreachable",
+    "output_compacted": "forgets events",
+    "certificate_ends_soon": "certificate ends",
+}
+"""In a word or two; a reason that is not listed is said by its code."""
+
+_RECENT_LETTER_SECONDS = 600.0
+
+
+class Part(NamedTuple):
+    """One part of the flow."""
+
+    name: str
+    health: str
+    word: str
+    """In a word or two, beside the colour."""
+    detail: str
+    """A sentence, where there is something to say."""
+
+
+def parts_of(facts: Facts, problems: Sequence[Problem], *, last_letter_at: float | None = None) -> tuple[Part, ...]:
+    """Every part in the order of the flow. `problems` are those of the assessment of these facts, the worst first."""
+    found: dict[str, Part] = {}
+    for problem in problems:
+        place = _place_of(problem)
+        found.setdefault(place, Part(place, _health_of(problem), _word_of(problem), problem.detail))
+    others = (
+        _fabric(facts, found),
+        _receiver(found),
+        _intake(facts, last_letter_at),
+        _spool(facts, found),
+        _publisher(facts, found),
+        _kafka(facts, found),
+    )
+    return tuple(found.get(part.name, part) for part in others)
+
+
+def _place_of(problem: Problem) -> str:
+    if problem.reason == "events_dropped":
+        return "receiver" if problem.detail in _DROPS_OF_RECEIVER else "spool"
+    if problem.reason == "certificate_ends_soon":
+        return "receiver" if "(dxl_" in problem.detail else "publisher"
+    return _PLACES.get(problem.reason, "kafka")
+
+
+def _health_of(problem: Problem) -> str:
+    if problem.reason == "starting":
+        return "waiting"
+    return "fault" if problem.state in ("degraded", "blocked") else "attention"
+
+
+def _word_of(problem: Problem) -> str:
+    return _WORDS.get(problem.reason, problem.reason.replace("_", " "))
+
+
+def _fabric(facts: Facts, found: dict[str, Part]) -> Part:
+    if facts.receiver_ready:
+        return Part("fabric", "ok", "connected", "")
+    return Part("fabric", "waiting", "connecting" if facts.starting else "not heard", "")
+
+
+def _receiver(found: dict[str, Part]) -> Part:
+    if "fabric" in found:
+        return Part("receiver", "waiting", "waits", "it goes on by itself once the fabric is back")
+    return Part("receiver", "ok", "listens", "")
+
+
+def _intake(facts: Facts, last_letter_at: float | None) -> Part:
+    if last_letter_at is not None and facts.now - last_letter_at < _RECENT_LETTER_SECONDS:
+        return Part("intake", "attention", "dead letters", "some of what came lately is no valid event")
+    return Part("intake", "ok", "accepts", "")
+
+
+def _spool(facts: Facts, found: dict[str, Part]) -> Part:
+    if not facts.spool_events:
+        return Part("spool", "ok", "empty", "")
+    if "kafka" in found or "publisher" in found:
+        return Part("spool", "attention", "keeps events", "until Kafka has them")
+    return Part("spool", "ok", "passes on", "")
+
+
+def _publisher(facts: Facts, found: dict[str, Part]) -> Part:
+    if "kafka" in found and found["kafka"].word != _WORDS["output_compacted"]:
+        return Part("publisher", "waiting", "waits", "it goes on by itself once Kafka does")
+    if facts.role == "standby":
+        return Part("publisher", "idle", "stands by", "another member of the group publishes")
+    if facts.role == "taking_over":
+        return Part("publisher", "waiting", "takes over", "")
+    return Part("publisher", "ok", "publishes", "")
+
+
+def _kafka(facts: Facts, found: dict[str, Part]) -> Part:
+    if facts.publisher_unconnected_seconds > 0.0:
+        return Part("kafka", "waiting", "connecting" if "publisher" not in found else "not asked", "")
+    return Part("kafka", "ok", "answers", "")
