@@ -51,8 +51,11 @@ faults: setup
 	$(BIN)/python -m tests.groups
 
 # The systemd service; PREFIX=, DESTDIR=, PYTHON=, PURGE=1 as the script says them.
-install uninstall:
-	@PYTHON=$(PYTHON) PIP="$(PIP)" deploy/systemd/install.sh $@
+install:
+	@PYTHON=$(PYTHON) PIP="$(PIP)" deploy/systemd/install.sh install
+
+uninstall:
+	@deploy/systemd/install.sh uninstall
 
 # The Debian package of this release, in dist/.
 deb: setup
