@@ -70,7 +70,7 @@ class Machine(ServerProcess):
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root; with its output and, unless told otherwise, only when it ends with 0."""
         done = subprocess.run(
-            ["nsenter", f"--target={self._first_process().pid}", "--all", "--wd=/", "env", "-i",
+            ["nsenter", f"--target={self._first_process().pid}", "--all", "env", "--chdir=/", "-i",
              "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
              "DEBIAN_FRONTEND=noninteractive", *command],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS,

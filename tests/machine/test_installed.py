@@ -137,7 +137,7 @@ def is_started_again_when_it_hangs(machine: Machine) -> None:
     machine.run("systemctl", "daemon-reload")
     machine.run("systemctl", "restart", "tie-forwarder")
     main = machine.property("MainPID")
-    machine.run("kill", "-STOP", main)
+    machine.shell(f"kill -STOP {main}")
     machine.wait_for("NRestarts", "1")
     machine.wait_for("ActiveState", "active")
     assert machine.property("MainPID") != main
