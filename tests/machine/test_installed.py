@@ -70,8 +70,7 @@ def test_install_and_the_commands_of_the_document_make_a_service_that_an_adminis
     machine.shell(f"printf '%s\\n' {PASSWORD} | {secret}")
     assert "the service would work" in machine.shell(check).stdout
     machine.shell(enable)
-    publisher = make_publisher(mosquitto)
-    publisher.publish_detections(range(10))
+    make_publisher(mosquitto).publish_detections(range(10))
     wait_until(lambda: service.has(published=10), timeout=40.0, what=lambda: machine.journal()[-3000:])
     assert re.search(r'Status: "(ok|standby)', machine.shell(status).stdout)
     assert machine.shell(verify).stderr == ""
@@ -85,7 +84,7 @@ def test_install_and_the_commands_of_the_document_make_a_service_that_an_adminis
     serves_another_fabric(machine, template, mosquitto, locked_kafka)
 
     machine.wait_for("ActiveState", "active")
-    publisher.publish_detections(range(10, 20))
+    make_publisher(mosquitto, "later").publish_detections(range(10, 20))
     judge = Judge(bootstrap_servers=locked_kafka.internal_servers, topics=topics)
     wait_until(lambda: judge.verdict(range(20)).records == 20, timeout=40.0, what=lambda: machine.journal()[-3000:])
     configuration.write_text(f"# mine\n{configuration.read_text()}")
