@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.commands import commands
 from tests.harness.ports import is_listening
 from tests.harness.waiting import wait_until
 from tests.manifests.compose_services import ComposeServices
@@ -44,11 +45,30 @@ def test_detections_go_from_the_simulated_fabric_through_the_pair_into_kafka(
     kafka.wait_ready()
     for topic in ("topic-detections", "topic-dead-letters"):
         _run(services, topic)
-    for name in FORWARDERS:
-        stack.enter_context(services.server(name, ready=partial(_is_ready, services, name)))
+    forwarders = {
+        name: stack.enter_context(services.server(name, ready=partial(_is_ready, services, name)))
+        for name in FORWARDERS
+    }
     stack.enter_context(services.server("detections", ready=lambda: True))
     wait_until(lambda: _ledger(services, "published") >= 10, timeout=60.0, what="ten detections in Kafka")
     wait_until(lambda: _states(services) == {"ok", "standby"}, timeout=30.0, what="one publishes, one stands by")
+    shown = [services.execute(*_executed(line)) for line in commands("docs/deploy.md", "docker compose exec")]
+    assert len(shown) == 2
+    assert all(done.returncode == 0 for done in shown), shown
+    assert shown[0].stdout.count("agentGuid") == 3, shown[0].stdout
+    (stopped,) = (line.split()[-1] for line in commands("docs/deploy.md", "docker compose stop"))
+    assert forwarders.pop(stopped).terminate() == 0
+    ((left, _),) = forwarders.items()
+    before = _status(services, left)["ledger"]["published"]
+    wait_until(
+        lambda: _status(services, left)["ledger"]["published"] > before + 5, timeout=60.0, what="the other publishes"
+    )
+
+
+def _executed(line: str) -> tuple[str, list[str]]:
+    """Service and program of a line with `docker compose exec`."""
+    words = line.split()
+    return words[3], words[4:]
 
 
 def _run(services: ComposeServices, name: str) -> None:
