@@ -55,6 +55,17 @@ class ComposeServices:
             timeout=60,
         )
 
+    def execute(self, service: str, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """What `docker compose exec SERVICE WORDS` does: run a program beside a service that runs."""
+        return subprocess.run(
+            [*self._program(words[0]), *(self._local(service, word) for word in words[1:])],
+            env={**os.environ, **self._environment(service)},
+            cwd=self._folder(service),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
     def server(
         self, service: str, *, ready: Callable[[], bool], more: Mapping[str, str] | None = None
     ) -> ServerProcess:
