@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test lint faults bench lock clean
+.PHONY: setup demo test browser-test lint faults bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -26,6 +26,11 @@ test: lint
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m pytest -m "not long and not quiet" --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest -m quiet
+
+# The tests of the status page alone; PICTURES=FOLDER takes photographs of it.
+browser-test: setup
+	$(BIN)/python -m tests.harness.provision
+	TIE_FORWARDER_PICTURES=$(PICTURES) $(BIN)/python -m pytest -m browser
 
 # Every kind of fault to groups of forwarders under 200,000 detections; about a quarter of an hour.
 faults: setup

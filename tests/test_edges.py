@@ -20,7 +20,7 @@ EDGES = {
     "kafka": ("publisher/", "kafka_queries.py"),
     "confluent_kafka": ("publisher/registry.py",),
     "sqlite3": ("spool/",),
-    "prometheus_client": ("metrics.py", "http/", "supervisor/supervisor.py"),
+    "prometheus_client": ("metrics.py", "distribution.py", "http/", "supervisor/supervisor.py"),
     "waitress": ("http/",),
     "cryptography": ("config/certificates.py", "demo/"),
 }

@@ -89,15 +89,16 @@ def test_a_main_loop_that_posts_nothing_any_more_is_not_live(site: Site) -> None
 
 
 def test_the_status_is_json_and_the_metrics_can_be_parsed(site: Site) -> None:
-    site.board.post(Notice(status={"state": "ok", "detail": "\u20ac"}))
+    said = {"state": "ok", "detail": "\u20ac", "file": "\udcff"}
+    site.board.post(Notice(status=said))
     status, text = site.ask("/status")
-    assert (status, json.loads(text)) == (200, {"state": "ok", "detail": "\u20ac"})
+    assert (status, json.loads(text)) == (200, said)
     families = {family.name: family for family in text_string_to_metric_families(site.ask("/metrics")[1])}
     assert families["things"].samples[0].labels == {"kind": 'quite\n"odd"'}
 
 
 def test_other_paths_and_methods_are_refused(site: Site) -> None:
-    assert site.ask("/")[0] == 404
+    assert site.ask("/index.html")[0] == 404
     assert site.ask("/status/../etc/passwd")[0] == 404
     assert site.ask("/status", method="POST", body=b"x" * 100)[0] == 405
     assert site.ask("/status", method="DELETE")[0] == 405

@@ -173,7 +173,7 @@ def limits(results: list[c.BatchResult]) -> list[int]:
 
 
 def test_batches_grow_from_few_rows_to_many() -> None:
-    assert limits([c.Committed(200)] * 5) == [200, 400, 800, 1600, BATCH_ROWS, BATCH_ROWS]
+    assert limits([c.Committed(200)] * 5) == [200, 400, 800, BATCH_ROWS, BATCH_ROWS, BATCH_ROWS]
 
 
 def test_a_refused_batch_is_cut_before_its_first_failed_row_which_then_comes_alone() -> None:

@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 
 from tie_forwarder import __version__
 from tie_forwarder.conditions import CONDITIONS, STATES
+from tie_forwarder.distribution import Distribution
 from tie_forwarder.events.reasons import Reason as DeadLetterReason
 from tie_forwarder.filters.filter_set import FILTER_NAMES
 from tie_forwarder.publisher.commands import Reason
@@ -79,6 +80,10 @@ class Metrics:
     def _histogram(self, name: str, text: str, buckets: Sequence[float]) -> Histogram:
         return Histogram(f"tie_forwarder_{name}", text, buckets=buckets, registry=self.registry)
 
+    def _distribution(self, name: str, text: str, bounds: Sequence[float]) -> Distribution:
+        """For what is counted for every event."""
+        return Distribution(f"tie_forwarder_{name}", text, bounds=bounds, registry=self.registry)
+
     def _add_events(self) -> None:
         self.received = self._counter("events_received", "Events taken from the fabric.", ["kind"])
         self.published = self._counter("events_published", "Records that Kafka has acknowledged.", ["topic"])
@@ -108,12 +113,12 @@ class Metrics:
         self.publish_errors = self._counter("publish_errors", "Errors of Kafka.", ["class", "code"])
         self.kafka_connected = self._gauge("kafka_connected", "1 while the publisher has a producer.")
         self.publisher_restarts = self._counter("publisher_restarts", "Starts of the publisher process.", ["reason"])
-        self.record_bytes = self._histogram("record_bytes", "Size of a record's value in bytes.", _SIZES)
+        self.record_bytes = self._distribution("record_bytes", "Size of a record's value in bytes.", _SIZES)
         self.group_info = self._gauge("group_info", "Group and member; always 1.", ["group", "member"])
         self.group_role = self._gauge("group_role", "1 for the role that this member has.", ["role"])
         self.group_takeovers = self._counter("group_takeovers", "Times that this member took over.", ["reason"])
-        self.end_to_end = self._histogram("end_to_end_latency_seconds", "From receipt to Kafka's answer.", _SLOW)
-        self.detection_delay = self._histogram(
+        self.end_to_end = self._distribution("end_to_end_latency_seconds", "From receipt to Kafka's answer.", _SLOW)
+        self.detection_delay = self._distribution(
             "detection_delay_seconds", "From the endpoint's detection to Kafka's answer; whole seconds.", _DELAYS
         )
 

@@ -1,7 +1,7 @@
 """Installs the servers of the tests where they are missing: `python -m tests.harness.provision`.
 
 Owns: what the tests need besides Python: Mosquitto, a Java runtime, Apache Kafka with its tools, Apicurio Registry,
-Prometheus.
+Chromium, Prometheus.
 Must not: name where packages come from (apt and Maven are set up for that), leave a service running, or do anything
 when nothing is missing.
 """
@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.harness.chromium import chromium_path
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.kafka.installation import Installation, ProvisioningError, cache_directory
 from tests.harness.kafka.java import OLDEST_VERSION, find_java
@@ -34,6 +35,8 @@ def missing() -> list[str]:
         absent.append("mosquitto")
     if find_java() is None:
         absent.append(f"a Java runtime of version {OLDEST_VERSION} or newer")
+    if chromium_path() is None:
+        absent.append("chromium")
     if not Installation().complete:
         absent.append("the jars of Apache Kafka")
     if not ToolsInstallation().complete:
@@ -69,6 +72,8 @@ def _install_packages() -> None:
         packages.append("mosquitto")
     if find_java() is None:
         packages.append("openjdk-17-jre-headless")
+    if chromium_path() is None:
+        packages.append("chromium")
     fetched = (Installation().complete, ToolsInstallation().complete, RegistryInstallation().complete)
     if not all(fetched) and shutil.which("mvn") is None:
         packages.append("maven")

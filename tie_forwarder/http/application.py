@@ -4,28 +4,39 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
 from tie_forwarder.http.board import Board
+from tie_forwarder.http.front import Front
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]
-Answer = tuple[str, str, bytes]
 
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
 
 
+class Answer(NamedTuple):
+    """What is sent back."""
+
+    status: str
+    kind: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+
 class Application:
-    """Answers GET and HEAD for four paths. Called on waitress's threads; never blocks."""
+    """Answers GET and HEAD for five paths. Called on waitress's threads; never blocks."""
 
     def __init__(self, *, board: Board, registry: CollectorRegistry) -> None:
         self._board = board
         self._registry = registry
+        self._front = Front(board)
         self._routes: dict[str, Callable[[Environ], Answer]] = {
+            "/": self._page,
             "/metrics": self._metrics,
             "/healthz": self._healthz,
             "/readyz": self._readyz,
@@ -36,38 +47,46 @@ class Application:
         """The WSGI call."""
         route = self._routes.get(environ.get("PATH_INFO", ""))
         if environ["REQUEST_METHOD"] not in ("GET", "HEAD"):
-            status, kind, body = "405 Method Not Allowed", _TEXT, b"only GET and HEAD\n"
+            answer = Answer("405 Method Not Allowed", _TEXT, b"only GET and HEAD\n")
         elif route is None:
-            status, kind, body = "404 Not Found", _TEXT, b"try /status, /metrics, /healthz or /readyz\n"
+            answer = Answer("404 Not Found", _TEXT, b"try /, /status, /metrics, /healthz or /readyz\n")
         else:
-            status, kind, body = route(environ)
+            answer = route(environ)
         start_response(
-            status,
+            answer.status,
             [
-                ("Content-Type", kind),
-                ("Content-Length", str(len(body))),
+                ("Content-Type", answer.kind),
+                ("Content-Length", str(len(answer.body))),
                 ("Cache-Control", "no-store"),
                 ("X-Content-Type-Options", "nosniff"),
+                *answer.headers,
             ],
         )
-        return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
+        return [] if environ["REQUEST_METHOD"] == "HEAD" else [answer.body]
+
+    def _page(self, environ: Environ) -> Answer:
+        page = self._front.page()
+        if environ.get("HTTP_IF_NONE_MATCH") == page.tag:
+            return Answer("304 Not Modified", page.kind, b"", page.headers)
+        return Answer("200 OK", page.kind, page.body, page.headers)
 
     def _metrics(self, environ: Environ) -> Answer:
         encoder, kind = choose_encoder(environ.get("HTTP_ACCEPT", ""))
-        return "200 OK", kind, encoder(self._registry)
+        return Answer("200 OK", kind, encoder(self._registry))
 
     def _healthz(self, environ: Environ) -> Answer:
         if self._board.live:
-            return "200 OK", _TEXT, b"live\n"
-        return "503 Service Unavailable", _TEXT, b"a loop of the main process makes no progress\n"
+            return Answer("200 OK", _TEXT, b"live\n")
+        return Answer("503 Service Unavailable", _TEXT, b"a loop of the main process makes no progress\n")
 
     def _readyz(self, environ: Environ) -> Answer:
         notice = self._board.notice
         if notice.ready and self._board.live:
-            return "200 OK", _TEXT, b"ready\n"
+            return Answer("200 OK", _TEXT, b"ready\n")
         why = notice.why_not_ready if self._board.live else "a loop of the main process makes no progress"
-        return "503 Service Unavailable", _TEXT, f"not ready: {why}\n".encode()
+        return Answer("503 Service Unavailable", _TEXT, f"not ready: {why}\n".encode())
 
     def _status(self, environ: Environ) -> Answer:
         body = json.dumps(self._board.notice.status, indent=2, ensure_ascii=False)
-        return "200 OK", _JSON, body.encode() + b"\n"
+        # Half a surrogate pair, as a file's name may have, becomes the escape that JSON has for it.
+        return Answer("200 OK", _JSON, body.encode(errors="backslashreplace") + b"\n")

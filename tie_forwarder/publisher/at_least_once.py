@@ -12,7 +12,7 @@ from tie_forwarder.publisher.delivery import Delivery
 from tie_forwarder.publisher.grants import Grants
 from tie_forwarder.spool import Reader
 
-_BATCH_ROWS = 2_000
+_BATCH_ROWS = 1_000
 _IDLE_SECONDS = 1.0
 
 

@@ -58,7 +58,7 @@ Life = Generator[Command, Any, None]
 Step = Generator[Command, Any, Any]
 
 FIRST_BATCH_ROWS = 200
-BATCH_ROWS = 2_000
+BATCH_ROWS = 1_000
 MOST_BOOST = 8.0
 
 _LOOK_SECONDS = 1.0

@@ -21,7 +21,7 @@ from tie_forwarder.memory import Thrift
 from tie_forwarder.receiver.brokers import broker_addresses, wait_for_a_broker
 from tie_forwarder.receiver.queue import MessageQueue
 from tie_forwarder.receiver.session import Session
-from tie_forwarder.receiver.unpacker import install_compiled_unpacker
+from tie_forwarder.receiver.unpacker import install_compiled_unpacker, install_message_ids
 
 _STATUS_SECONDS = 1.0
 _BATCH_MESSAGES = 1_000
@@ -64,6 +64,7 @@ class ReceiverProcess:
     def run(self) -> None:
         """Runs until the parent says stop or the connection is lost; then hands over what it holds and returns."""
         install_compiled_unpacker()
+        install_message_ids()
         self._link.listen(self._on_control)
         sender = threading.Thread(target=self._send_messages, name="sender", daemon=True)
         sender.start()

@@ -20,6 +20,7 @@ from tie_forwarder.events.message import Message
 from tie_forwarder.events.topics import TOPICS
 from tie_forwarder.receiver.callback import add_callbacks, unreadable_message
 from tie_forwarder.receiver.canary import Canary
+from tie_forwarder.receiver.read_ahead import read_ahead
 
 _SUBSCRIPTION_REFUSED = 0x80
 
@@ -79,6 +80,7 @@ class Session:
         self._client = DxlClient(config)
         self._watch_protocol(self._client._client)  # noqa: SLF001 - the only way to see CONNACK and SUBACK codes
         self._keep_unreadable(self._client)
+        self._client._thread_pool = _SameThread(self._client._thread_pool)  # noqa: SLF001 - there is no such option
         self._client.add_event_callback(self.canary.topic, self.canary)
         add_callbacks(self._client, self._kinds, self._take)
         self._client.connect()
@@ -128,6 +130,7 @@ class Session:
             if code != 0:
                 self._on_lost(f"the broker refused the connection with code {code}")
                 return
+            client._sock = read_ahead(client._sock)  # noqa: SLF001 - there is no such option
             on_connect(client, userdata, flags, code)
 
         def disconnected(client: Any, userdata: Any, code: int) -> None:
@@ -152,6 +155,29 @@ class Session:
 
         mqtt.on_connect, mqtt.on_disconnect, mqtt.on_subscribe = connected, disconnected, answered
         mqtt.subscribe = asked
+
+
+class _SameThread:
+    """Stands where dxlclient's pool of threads stands, and runs each task on the network thread at once.
+
+    The pool's queue would block the network thread when it is full, and hands over every message at the price of all
+    the rest that is done with it; what our callbacks do is over in microseconds. Whoever calls catches what a task
+    raises, and logs it.
+    """
+
+    def __init__(self, pool: Any) -> None:
+        self._pool = pool
+
+    def add_task(self, task: Callable[..., None], *args: Any, **named: Any) -> None:
+        """Runs the task."""
+        task(*args, **named)
+
+    def wait_completion(self) -> None:
+        """There is nothing to wait for."""
+
+    def shutdown(self, wait_complete: bool = True) -> None:
+        """Ends the threads that had nothing to do."""
+        self._pool.shutdown(wait_complete)
 
 
 def _refuse_to_fire(message: Any) -> None:

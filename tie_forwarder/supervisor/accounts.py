@@ -70,15 +70,18 @@ class Accounts:
         if messages:
             self._metrics.dxl_last_event.set(messages[-1].received_at_ms / 1000)
 
-    def on_accepted(self, accepted: Accepted) -> None:
-        """Intake has judged a message."""
-        self._received_by_kind[accepted.kind].inc()
-        self._metrics.record_bytes.observe(len(accepted.record.value))
-        if accepted.unknown_fields:
-            self._metrics.unknown_fields.inc(accepted.unknown_fields)
-        if accepted.reason is not None:
-            self._metrics.dead_lettered.labels(accepted.reason).inc()
-            self.letters.note(accepted.record, kind=accepted.kind)
+    def on_accepted(self, accepted: Sequence[Accepted]) -> None:
+        """Intake has judged these messages."""
+        for kind, count in Counter([one.kind for one in accepted]).items():
+            self._received_by_kind[kind].inc(count)
+        self._metrics.record_bytes.observe_all([len(one.record.value) for one in accepted])
+        unknown_fields = sum([one.unknown_fields for one in accepted])
+        if unknown_fields:
+            self._metrics.unknown_fields.inc(unknown_fields)
+        for one in accepted:
+            if one.reason is not None:
+                self._metrics.dead_lettered.labels(one.reason).inc()
+                self.letters.note(one.record, kind=one.kind)
 
     def on_filtered(self, filtered: Filtered) -> None:
         """Intake has judged an event that is not forwarded."""
@@ -138,12 +141,16 @@ class Accounts:
     def _on_published(self, published: Sequence[Settled]) -> None:
         self._ledger.published += len(published)
         now = self._now()
-        for destination, count in Counter(settled.destination for settled in published).items():
+        for destination, count in Counter([settled.destination for settled in published]).items():
             self._metrics.published.labels(self._topics[destination]).inc(count)
-        for settled in published:
-            self._metrics.end_to_end.observe(max(0.0, now - settled.received_at_ms / 1000))
-            if settled.detected_at is not None and settled.destination == _DETECTION:
-                self._metrics.detection_delay.observe(max(0.0, now - settled.detected_at))
+        self._metrics.end_to_end.observe_all([max(0.0, now - settled.received_at_ms / 1000) for settled in published])
+        self._metrics.detection_delay.observe_all(
+            [
+                max(0.0, now - settled.detected_at)
+                for settled in published
+                if settled.detected_at is not None and settled.destination == _DETECTION
+            ]
+        )
 
     def _lose(self, reason: str, count: int) -> None:
         """Events that were received and never came to intake."""

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from tie_forwarder.events.identity import event_id
 from tie_forwarder.events.message import Message
-from tie_forwarder.intake import Filtered, Intake
+from tie_forwarder.intake import Accepted, Filtered, Intake
 from tie_forwarder.spool import Incoming, pack_id
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.window import Arrival, Window
@@ -35,7 +35,7 @@ class Arrivals:
     def take(self) -> list[Incoming]:
         """What is new among the held ones, decoded; the others and what is filtered are counted, and only that."""
         held, self._held = self._held, []
-        found = []
+        found: list[Accepted] = []
         for message in held:
             arrival = self._window.arrive(pack_id(event_id(message)))
             if arrival is not Arrival.NEW:
@@ -45,6 +45,6 @@ class Arrivals:
             if isinstance(accepted, Filtered):
                 self._accounts.on_filtered(accepted)
                 continue
-            self._accounts.on_accepted(accepted)
-            found.append(Incoming(accepted.record, accepted.detection_time))
-        return found
+            found.append(accepted)
+        self._accounts.on_accepted(found)
+        return [Incoming(accepted.record, accepted.detection_time) for accepted in found]

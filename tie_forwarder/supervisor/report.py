@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from importlib.metadata import version
 from typing import Any
 
@@ -14,6 +13,7 @@ from tie_forwarder.config.inspection import Certificate
 from tie_forwarder.health import Assessment
 from tie_forwarder.parts import Part
 from tie_forwarder.spool import Spool
+from tie_forwarder.status_words import timestamp
 from tie_forwarder.supervisor.growth import Growth
 from tie_forwarder.supervisor.guard import Guard
 from tie_forwarder.supervisor.last_letters import LastLetters
@@ -121,11 +121,6 @@ def group_report(config: Config, publisher: PublisherWatch) -> dict[str, Any]:
         ],
         "tail": None if publisher.resume is None else publisher.resume["positions"],
     }
-
-
-def timestamp(seconds: float) -> str:
-    """RFC 3339 in UTC, to the millisecond."""
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _optional(milliseconds: int | None) -> str | None:

@@ -1,0 +1,153 @@
+"""Numbers, sizes, times and states in words, for the page and for the terminal. Pure."""
+
+from __future__ import annotations
+
+from datetime import datetime, timezone
+from typing import Any
+
+_MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+_SOON_DAYS = 7
+_LATER_DAYS = 30
+
+PART_NAMES = {
+    "fabric": "DXL fabric",
+    "receiver": "Receiver",
+    "intake": "Intake",
+    "spool": "Spool",
+    "publisher": "Publisher",
+    "kafka": "Kafka",
+}
+CERTIFICATE_NAMES = {
+    "dxl_client": "DXL, this client",
+    "dxl_brokers": "DXL, the brokers' authority",
+    "kafka_client": "Kafka, this client",
+    "kafka_brokers": "Kafka, the brokers' authority",
+}
+COUNT_NAMES = {
+    "received": "received",
+    "published": "published",
+    "settled": "found in Kafka",
+    "filtered": "filtered",
+    "dead_lettered": "dead letters",
+    "dropped": "dropped",
+}
+ROLE_NAMES = {"standby": "stands by", "taking_over": "takes over", "publishing": "publishes"}
+
+_TITLES = {"ok": "OK"}
+_MEANINGS = {
+    "ok": "Events are received, and Kafka gets them.",
+    "standby": "Another member publishes. This one keeps its events until they stand in Kafka.",
+    "buffering": "Events wait in the spool until Kafka takes them. None is lost; it goes on by itself.",
+    "blocked": "Kafka does not take events until somebody mends the cause. They are kept in the spool.",
+    "degraded": "Events are not received, or some were lost.",
+    "not_answering": "A forwarder runs here, but gives no answer.",
+    "not_running": "No forwarder runs here. What is published on the fabric now is not received.",
+}
+_NOT_RECEIVED = "What is published there meanwhile is lost, unless another member receives it."
+_MEANINGS_OF_REASONS = {
+    "starting": "It has just started, and is not subscribed yet.",
+    "fabric_unreachable": f"The DXL fabric cannot be reached. {_NOT_RECEIVED}",
+    "deaf": f"Nothing comes from the DXL fabric any more. {_NOT_RECEIVED}",
+    "subscription_refused": f"The DXL fabric refuses the subscription. {_NOT_RECEIVED}",
+    "spool_not_writable": "The disk takes no events, so those that come now are lost.",
+    "events_dropped": "Events were lost a moment ago.",
+    "ledger_imbalance": "What came in is not what went out and is here: events may be lost unseen.",
+}
+_TONES = {"ok": "ok", "standby": "idle", "buffering": "attention", "blocked": "fault", "degraded": "fault"}
+
+
+def title(state: str, reason: str) -> str:
+    """The state as a heading; a start is called by its name."""
+    name = "starting" if reason == "starting" else state
+    return _TITLES.get(name, name.replace("_", " ").capitalize())
+
+
+def meaning(state: str, reason: str) -> str:
+    """What the state means, in a sentence."""
+    return _MEANINGS_OF_REASONS.get(reason) or _MEANINGS.get(state, "")
+
+
+def tone(state: str, reason: str) -> str:
+    """The state as the health of a part."""
+    return "waiting" if reason == "starting" else _TONES.get(state, "fault")
+
+
+def number(value: float) -> str:
+    """With separators: 12,345; a fraction below ten with one digit."""
+    if isinstance(value, int) or value >= 10 or value == int(value):
+        return f"{round(value):,}"
+    return f"{value:.1f}"
+
+
+def rate(count: float, seconds: float) -> tuple[str, str]:
+    """How many in what: per second, or per minute or hour where it is less than one."""
+    if not count or seconds <= 0:
+        return "0", "/s"
+    each_second = count / seconds
+    if each_second >= 1:
+        return number(each_second), "/s"
+    if each_second * _MINUTE >= 1:
+        return number(each_second * _MINUTE), "/min"
+    return number(each_second * _HOUR), "/h"
+
+
+def size(value: int) -> str:
+    """Bytes with a unit: 1.5 GiB."""
+    amount, unit = float(value), 0
+    while amount >= 1024 and unit < len(_UNITS) - 1:
+        amount, unit = amount / 1024, unit + 1
+    return f"{number(round(amount, 1) if unit else int(amount))} {_UNITS[unit]}"
+
+
+def span(seconds: float) -> str:
+    """A length of time by its two largest units: 2 h 5 min."""
+    whole = max(0, int(seconds))
+    if whole < _MINUTE:
+        return f"{whole} s"
+    if whole < _HOUR:
+        return f"{whole // _MINUTE} min" + (f" {whole % _MINUTE} s" if whole < 10 * _MINUTE else "")
+    if whole < _DAY:
+        return f"{whole // _HOUR} h {whole % _HOUR // _MINUTE} min"
+    return f"{number(whole // _DAY)} d {whole % _DAY // _HOUR} h"
+
+
+def seconds_between(earlier: str | None, later: str) -> float | None:
+    """Between two times of /status; None where one is missing or none."""
+    if earlier is None:
+        return None
+    try:
+        return (_time(later) - _time(earlier)).total_seconds()
+    except ValueError:
+        return None
+
+
+def timestamp(seconds: float) -> str:
+    """RFC 3339 in UTC, to the millisecond; the form of every time in /status."""
+    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def clock(moment: str) -> str:
+    """A time of /status for people: 2026-11-24 03:12:44 UTC."""
+    try:
+        return _time(moment).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except ValueError:
+        return moment
+
+
+def days_left(days: int) -> tuple[str, str]:
+    """How long a certificate is still valid, in words and as the health of a part."""
+    if days < 0:
+        return "expired", "fault"
+    words = "ends today" if days == 0 else f"{number(days)} day{'' if days == 1 else 's'}"
+    return words, "fault" if days < _SOON_DAYS else "attention" if days < _LATER_DAYS else "ok"
+
+
+def problems_beside_the_first(status: dict[str, Any]) -> list[dict[str, Any]]:
+    """What is wrong besides that which gave the state its name."""
+    problems: list[dict[str, Any]] = status["problems"]
+    return problems[1:] if problems and problems[0]["reason"] == status["reason"] else problems
+
+
+def _time(moment: str) -> datetime:
+    return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
