@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test browser-test lint faults bench lock clean
+.PHONY: setup demo test browser-test lint faults bench monitoring lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -41,6 +41,10 @@ faults: setup
 bench: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m tests.bench
+
+# Writes docs/metrics.md and the dashboards anew from the code; commit what it writes.
+monitoring: setup
+	$(BIN)/python -m tests.monitoring
 
 # Resolves the newest versions that pyproject.toml allows; commit what it writes.
 lock: setup

@@ -67,18 +67,16 @@ def provision() -> None:
 
 
 def _install_packages() -> None:
-    packages = []
-    if mosquitto_path() is None:
-        packages.append("mosquitto")
-    if find_java() is None:
-        packages.append("openjdk-17-jre-headless")
-    if chromium_path() is None:
-        packages.append("chromium")
+    programs = {
+        "mosquitto": mosquitto_path(),
+        "openjdk-17-jre-headless": find_java(),
+        "chromium": chromium_path(),
+        "prometheus": prometheus_is_there(),
+    }
+    packages = [package for package, there in programs.items() if not there]
     fetched = (Installation().complete, ToolsInstallation().complete, RegistryInstallation().complete)
     if not all(fetched) and shutil.which("mvn") is None:
         packages.append("maven")
-    if not prometheus_is_there():
-        packages.append("prometheus")
     if not packages:
         return
     if shutil.which("apt-get") is None:

@@ -1,7 +1,7 @@
 """The shipped rules: read, searched for names, and made quick for tests.
 
 The transformation that makes them quick is: every `for` is divided by 60 and is a second at least, and every range of
-30 minutes or less in an expression is divided by 10 and is ten seconds at least. Thresholds and everything else stay,
+30 minutes or less in an expression is divided by 20 and is ten seconds at least. Thresholds and everything else stay,
 so what fires under quick rules fires under the shipped ones, only later.
 """
 
@@ -56,7 +56,7 @@ def quick_rules(path: Path) -> Path:
 
 def _shorter(found: re.Match[str]) -> str:
     span = seconds(found.group(1))
-    return f"[{max(10, span // 10)}s]" if span <= _LONGEST_DIVIDED else found.group(0)
+    return f"[{max(10, span // 20)}s]" if span <= _LONGEST_DIVIDED else found.group(0)
 
 
 def names_in(expression: str) -> set[str]:
