@@ -1,9 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-<<<<<<< HEAD
-.PHONY: setup demo test browser-test lint faults bench monitoring lock clean
-=======
-.PHONY: setup demo test browser-test lint faults bench lock clean install uninstall deb deb-test shipped picture dist dist-test sbom
->>>>>>> main
+.PHONY: setup demo test browser-test lint faults bench monitoring lock clean install uninstall deb deb-test shipped picture dist dist-test sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -93,11 +89,10 @@ bench: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m tests.bench
 
-<<<<<<< HEAD
 # Writes docs/metrics.md and the dashboards anew from the code; commit what it writes.
 monitoring: setup
 	$(BIN)/python -m tests.monitoring
-=======
+
 # The container image, by docker, podman or buildah; deploy/image/build.sh says what may be set.
 .PHONY: image image-test manifests-test
 image:
@@ -112,7 +107,6 @@ image-test: setup
 # Builds kustomize and Compose's reader from Go modules and holds deploy/ against them; needs Go 1.24 or newer.
 manifests-test: setup
 	$(BIN)/python -m pytest -m manifests tests/manifests
->>>>>>> main
 
 # Resolves the newest versions that pyproject.toml allows; commit what it writes.
 lock: setup

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from tests.monitoring import metrics_page
+from tests.monitoring import dashboards, metrics_page
 
 
 def main() -> None:
     """Writes every file; a test holds them equal to what this would write."""
     metrics_page.PAGE.write_text(metrics_page.render(), encoding="utf-8")
+    for name, content in dashboards.all_dashboards().items():
+        (dashboards.DIRECTORY / name).write_text(dashboards.render(content), encoding="utf-8")
 
 
 if __name__ == "__main__":
