@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.conftest import MakeForwarder, MakePublisher
 from tests.harness.forwarder import Forwarder
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.mosquitto import Mosquitto
-from tests.harness.prometheus import Prometheus
+from tests.harness.prometheus import Prometheus, promtool
 from tests.harness.topics import Topics
 from tests.monitoring.dashboards import DIRECTORY, all_dashboards, render
 from tests.monitoring.panels import Json
-from tests.monitoring.rules import known_names, names_in, quick_rules
+from tests.monitoring.rules import ROOT, known_names, names_in, quick_rules
 
 SCREEN_ROWS = 26
 """So many rows of Grafana's grid are seen at once on a usual screen."""
@@ -57,6 +58,17 @@ def test_every_panel_says_what_it_shows_and_asks_for_what_exists() -> None:
         assert panel["description"], name
         for target in panel["targets"]:
             assert names_in(target["expr"]) - known - {"tie_forwarder"} == set(), name
+
+
+def test_grafana_finds_them_where_compose_puts_them() -> None:
+    provisioning = DIRECTORY.parent / "provisioning"
+    provider = yaml.safe_load((provisioning / "dashboards" / "tie-forwarder.yml").read_text(encoding="utf-8"))
+    source = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text(encoding="utf-8"))
+    services = yaml.safe_load((ROOT / "deploy" / "compose" / "compose.yaml").read_text(encoding="utf-8"))["services"]
+    path = provider["providers"][0]["options"]["path"]
+    assert f"../grafana/dashboards:{path}:ro" in services["grafana"]["volumes"]
+    assert source["datasources"][0]["url"] == "http://prometheus:9090"
+    assert "prometheus" in services
 
 
 # Grafana's models need Python 3.11; whoever changes a dashboard has it.
@@ -131,6 +143,7 @@ def test_every_query_of_the_dashboards_is_answered_by_a_real_prometheus_that_wat
         publisher.publish_detections(range(first, first + 100))
     last = "tie_forwarder:deaf_time:ratio_6h + on (group) tie_forwarder:late_events:ratio_6h >= 0"
     prometheus.wait_for("the recording rules", lambda: bool(prometheus.query(last)), timeout=15.0)
+    assert promtool("check", "metrics", text=forwarder.get("/metrics")[1]) == (0, "")
     unanswered = []
     for name, panel in panels():
         assert len(panel["targets"]) == len({target["refId"] for target in panel["targets"]})
