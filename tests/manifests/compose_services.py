@@ -111,6 +111,9 @@ class ComposeServices:
         said = self.services[service]
         image = re.sub(r".*:-|:[^:]*$", "", said["image"].rstrip("}"))
         words = [*said.get("entrypoint", _ENTRYPOINTS.get(image, [])), *said.get("command", _COMMANDS.get(image, []))]
+        if service == "prometheus":
+            # In its container it may have every address.
+            words.append("--web.listen-address=prometheus:9090")
         program, *arguments = words
         return [*self._program(program), *(self._local(service, word) for word in arguments)]
 
