@@ -77,7 +77,7 @@ class Observation:
         now = time.time()
         certificates = self._certificates.current(config)
         letters = self._accounts.letters
-        self._surge.look(received=self._accounts.snapshot["received"], dead_lettered=letters.total)
+        self._surge.look(received=self._accounts.snapshot["received"], invalid=self._accounts.invalid)
         facts = self._facts(now, stopping, certificates)
         assessment = self._assess(facts)
         ready = self._receiver.ready and not self._flow.disk_error and not stopping
