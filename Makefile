@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test browser-test lint faults bench lock clean shipped picture dist dist-test sbom
+.PHONY: setup demo test browser-test lint faults bench lock clean install uninstall deb deb-test shipped picture dist dist-test sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -31,9 +31,12 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# What has a target of its own is not part of `test`.
+EVERYDAY := not long and not image and not manifests and not distribution
+
 test: lint
 	$(BIN)/python -m tests.harness.provision
-	$(BIN)/python -m pytest -m "not long and not quiet and not distribution" --numprocesses 3 --dist worksteal
+	$(BIN)/python -m pytest -m "$(EVERYDAY) and not quiet" --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest -m quiet
 
 # The tests of the status page alone; PICTURES=FOLDER takes photographs of it.
@@ -46,6 +49,14 @@ faults: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m pytest -m long
 	$(BIN)/python -m tests.groups
+
+# The systemd service; PREFIX=, DESTDIR=, PYTHON=, PURGE=1 as the script says them.
+install uninstall:
+	@PYTHON=$(PYTHON) deploy/systemd/install.sh $@
+
+# The Debian package of this release, in dist/.
+deb: setup
+	@PIP="$(CURDIR)/$(BIN)/python -m pip" deploy/debian/build.sh
 
 # The man page and the completions, from the command line; commit what it writes.
 shipped: setup
@@ -78,6 +89,21 @@ bench: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m tests.bench
 
+# The container image, by docker, podman or buildah; deploy/image/build.sh says what may be set.
+.PHONY: image image-test manifests-test
+image:
+	deploy/image/build.sh
+
+# Runs that image with a real fabric and a real Kafka, as root; two minutes.
+image-test: setup
+	$(BIN)/python -m tests.harness.provision
+	$(BIN)/python -m tests.image.provision
+	$(BIN)/python -m pytest -m image -s tests/image
+
+# Builds kustomize and Compose's reader from Go modules and holds deploy/ against them; needs Go 1.24 or newer.
+manifests-test: setup
+	$(BIN)/python -m pytest -m manifests tests/manifests
+
 # Resolves the newest versions that pyproject.toml allows; commit what it writes.
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
@@ -87,6 +113,8 @@ lock: setup
 		--extra registry -c requirements.lock pyproject.toml -o requirements-registry.lock
 	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--extra dev -c requirements.lock pyproject.toml tests/build-requirements.in -o tests/requirements.lock
+	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+		-c tests/requirements.lock tests/build-requirements.in -o deploy/image/build-requirements.lock
 	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
 		-c tests/requirements.lock tests/distribution/requirements.in -o tests/distribution/requirements.lock
 

@@ -16,7 +16,7 @@ from tests.harness.topics import Topics
 from tests.letters import Site, event_id, letter
 from tie_forwarder.dead_letters.counts import Fate
 from tie_forwarder.events.reasons import Reason
-from tie_forwarder.publisher.replaying import replay_id
+from tie_forwarder.publisher.replay_id import replay_id
 
 TEXT = (Path(__file__).parent.parent / "docs" / "dead-letters.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^    (tie-forwarder .*)$", TEXT, re.MULTILINE)

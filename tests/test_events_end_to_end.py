@@ -83,7 +83,11 @@ def test_each_event_stands_once_in_the_topic_of_its_kind_with_two_members(
     config = str(members[0].config_file)
     assert invoke(["check", "--connect", "--config", config]) == 0
     shown = capsys.readouterr().out
-    assert [topic for topic in topics.configuration().values() if f"ok     topic {topic}: " not in shown] == []
+    assert [
+        topic
+        for topic in topics.configuration().values()
+        if f"ok         topic.exists            {topic}: " not in shown
+    ] == []
     records = len(ALL) * EACH
     assert invoke(["tail", "--kafka", "--config", config, "--from-beginning", "--count", str(records)]) == 0
     shown = capsys.readouterr().out

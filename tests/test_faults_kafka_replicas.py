@@ -16,6 +16,7 @@ from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.load import BackgroundLoad
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.waiting import wait_until
+from tie_forwarder.cli import invoke
 
 RATE = 300
 
@@ -62,8 +63,9 @@ def assert_no_kill_loop(contender: Contender, *, most: int) -> None:
 
 @pytest.mark.long
 def test_too_few_replicas_are_named_and_waited_for(
-    mosquitto: Mosquitto, three: KafkaCluster, make_forwarder: MakeForwarder, make_publisher: MakePublisher
-) -> None:
+    mosquitto: Mosquitto, three: KafkaCluster, make_forwarder: MakeForwarder, make_publisher: MakePublisher,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
     contenders = side_by_side(make_forwarder, fabric=mosquitto, kafka=three, configs={"min.insync.replicas": 3})
     start(contenders)
     publisher = make_publisher(mosquitto)
@@ -82,6 +84,10 @@ def test_too_few_replicas_are_named_and_waited_for(
             "2 replicas in sync, and min.insync.replicas is 3" in contender.forwarder.status()["problems"][0]["detail"]
         )
         assert contender.forwarder.ledger()["in_spool"] == 100
+        assert invoke(["check", "--connect", "--config", str(contender.forwarder.config_file)]) == 1
+        shown = capsys.readouterr().out
+        assert "min.insync.replicas=3, and only 2 replicas are in sync: nothing can be written" in shown
+        assert "lack a replica in sync" in shown
     three.nodes[2].start()
     back_at = time.monotonic()
     for contender in contenders:

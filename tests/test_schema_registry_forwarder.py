@@ -144,7 +144,10 @@ def assert_shown_by_the_verbs(case: Case, schema_id: int, capsys: pytest.Capture
     assert "hashes" in json.loads("\n".join(value))
     assert invoke(["check", "--connect", "--config", config]) == 0
     url = case.forwarder.config["kafka"]["schema_registry"]["url"]
-    assert f"ok     schema registry {url}: {case.subject} is registered as {schema_id}" in capsys.readouterr().out
+    assert (
+        f"ok         registry.schemas        {url}: {case.subject} is registered as {schema_id}"
+        in capsys.readouterr().out
+    )
 
 
 @pytest.mark.long
@@ -222,8 +225,8 @@ def test_a_registry_that_refuses_blocks_with_a_remedy_until_it_is_mended(
         assert "FORWARD" in others.forwarder.status()["remedy"]
         for case, says in ((refused, "HTTP status code 401"), (others, "is not compatible")):
             assert invoke(["check", "--connect", "--config", str(case.forwarder.config_file)]) == 1
-            fault = capsys.readouterr().err
-            assert "fault  schema registry http" in fault
+            fault = capsys.readouterr().out
+            assert "failed     registry.schemas        http" in fault
             assert says in fault
             assert WRONG not in fault
         password.write_text(RIGHT)

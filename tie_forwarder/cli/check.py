@@ -5,10 +5,12 @@ Connects to nothing without `--connect`, and changes nothing with it. Secrets sh
 
 from __future__ import annotations
 
-import logging
+import shutil
+import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from pydantic import ByteSize, SecretStr
@@ -20,19 +22,35 @@ from tie_forwarder.config.fabric_file import FabricFile
 from tie_forwarder.config.options import leaf_options
 from tie_forwarder.config.verification import verify
 from tie_forwarder.errors import ForwarderError
-from tie_forwarder.supervisor.blueprint import publisher_configuration
+
+if TYPE_CHECKING:  # loaded only where it is asked to connect
+    from tie_forwarder.trial.session import Result
+
+_TRIAL_SECONDS = 10.5
+"""Of the fifteen that are promised: an interpreter must start and end within them, too."""
+
+_LOADING_SECONDS = 3.0
 
 
 @click.command
-@click.option("--connect", is_flag=True, help="Ask Kafka and the schema registry, too. Changes nothing.")
+@click.option("--connect", is_flag=True, help="Try everything that the service needs, once. Changes nothing.")
+@click.option("--create-topics", is_flag=True, help="With --connect: make the topics that are missing in Kafka.")
+@click.option("--json", "as_document", is_flag=True, help="With --connect: print one JSON object.")
 @config_options
-def check(connect: bool, config: Path | None, overrides: Mapping[str, str]) -> int:
+def check(
+    connect: bool, create_topics: bool, as_document: bool, config: Path | None, overrides: Mapping[str, str]
+) -> int:
     """Check the configuration and the files that it names.
 
     Prints every option with its effective value and ends with 78 when there is a fault. Connects to nothing, unless
-    --connect says so: then it asks for servers, topics, rights, transactions and schemas, and ends with 1 when they
-    would not let the forwarder do its work.
+    --connect says so: then it tries everything that the service needs, beside a running one or before the first, within
+    15 seconds, and ends with 0 when the service would work, else with 1, or with 78 when it would not even start.
     """
+    if connect:
+        return _connect(config, overrides, create_topics=create_topics, as_document=as_document)
+    for option, given in {"--create-topics": create_topics, "--json": as_document}.items():
+        if given:
+            raise click.UsageError(f"{option} goes with --connect")
     loaded = load(config, overrides=overrides)
     faults = verify(loaded)
     click.echo(f"configuration {loaded.file}")
@@ -44,33 +62,36 @@ def check(connect: bool, config: Path | None, overrides: Mapping[str, str]) -> i
         click.echo(f"{click.style('fault', fg='red', bold=True)}  {fault}", err=True)
     if faults:
         return ConfigError.exit_code
-    if connect:
-        return _connect(loaded)
     click.echo("no fault found; nothing was connected to")
     return 0
 
 
-def _connect(config: Config) -> int:
-    """One line for each thing that was tried; 1 when one of them keeps the forwarder from its work."""
-    from tie_forwarder.publisher.examination import Examination  # loads kafka-python, which a plain check does without
+def _connect(config: Path | None, overrides: Mapping[str, str], *, create_topics: bool, as_document: bool) -> int:
+    """One line for each thing that was tried."""
+    from tie_forwarder.cli.findings import as_json, as_lines, as_page
 
-    logging.getLogger("kafka").addHandler(logging.NullHandler())  # what it has to say stands in the findings
-    told = publisher_configuration(config, resume=None)
-    examination = Examination(
-        connection=told["connection"],
-        topics=told["topics"],
-        group=told["group"] if told["delivery"] == "exactly_once" else None,
-        registry=told["registry"],
-    )
-    faults = 0
-    for finding in examination.run():
-        mark = click.style("ok   ", fg="green") if finding.well else click.style("fault", fg="red", bold=True)
-        click.echo(f"{mark}  {finding.subject}: {finding.found}", err=not finding.well)
-        if not finding.well:
-            faults += 1
-            click.echo(f"       remedy: {finding.remedy}", err=True)
-    click.echo(f"faults: {faults}" if faults else "no fault found", err=bool(faults))
-    return 1 if faults else 0
+    result = _tried(config, overrides, create_topics=create_topics)
+    if as_document:
+        click.echo(as_json(result))
+        return result.exit_code
+    page = as_page(result, columns=shutil.get_terminal_size().columns) if sys.stdout.isatty() else as_lines(result)
+    for line in page:
+        click.echo(line)
+    return result.exit_code
+
+
+def _tried(config: Path | None, overrides: Mapping[str, str], *, create_topics: bool) -> Result:
+    from tie_forwarder.trial.bounded import bounded
+    from tie_forwarder.trial.session import Trial, refused, unreadable
+
+    deadline = time.monotonic() + _TRIAL_SECONDS
+    try:
+        loaded = bounded(lambda: load(config, overrides=overrides), seconds=_LOADING_SECONDS, what="the configuration")
+    except ConfigError as error:
+        return refused(error.faults)
+    except ForwarderError as error:
+        return unreadable(str(config or "configuration"), error)
+    return Trial(loaded, create_topics=create_topics, deadline=deadline).run()
 
 
 def _option_lines(config: Config, faults: Sequence[Fault]) -> Iterator[str]:

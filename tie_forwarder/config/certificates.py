@@ -10,14 +10,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
+from cryptography.x509.oid import NameOID
 
 from tie_forwarder.errors import ForwarderError
 
 _WEAK_HASHES = frozenset({"md5", "sha1"})
 _RENEW = "renew the certificate"
+_ABSENT = "does not exist"
 
 
 class Finding(NamedTuple):
@@ -25,6 +28,42 @@ class Finding(NamedTuple):
 
     message: str
     remedy: str
+
+
+class Certificate(NamedTuple):
+    """What a certificate says of itself. Times are aware."""
+
+    name: str
+    issuer: str
+    begins: datetime
+    ends: datetime
+    signature: str
+    """The hash that was signed, in lower case; empty where it is none that is known."""
+    rsa_bits: int
+    """The length of an RSA key, 0 for another kind of key."""
+    x509: x509.Certificate
+
+    @property
+    def signed_by_itself(self) -> bool:
+        return self.x509.subject == self.x509.issuer
+
+    def bears_the_name_of(self, other: Certificate) -> bool:
+        """Whether `other` is named as its issuer."""
+        return self.x509.issuer == other.x509.subject
+
+    def is_signed_by(self, other: Certificate) -> bool:
+        """Whether the key of `other` has signed it."""
+        try:
+            self.x509.verify_directly_issued_by(other.x509)
+        except (ValueError, TypeError, InvalidSignature):
+            return False
+        return True
+
+
+def certificates_in(path: Path) -> list[Certificate] | Finding:
+    """Every certificate of a PEM file in its order, or what is wrong with the file."""
+    found = _certificates(path)
+    return found if isinstance(found, Finding) else list(map(_described, found))
 
 
 def certificate_expiry(path: Path) -> datetime:
@@ -39,6 +78,17 @@ def reading_findings(path: Path) -> list[Finding]:
     """Whether the file is there and may be read by this user."""
     content = _content(path)
     return [content] if isinstance(content, Finding) else []
+
+
+def secret_findings(path: Path) -> list[Finding]:
+    """Whether the file of a password is there, may be read, and holds one."""
+    content = _content(path)
+    if isinstance(content, Finding) and content.message == _ABSENT:
+        remedy = f"put it there, or pass it to the service as the credential {path.name}"
+        return [Finding(_ABSENT, remedy)]
+    if isinstance(content, Finding):
+        return [content]
+    return [] if content.strip(b"\r\n") else [Finding("is empty", "write the secret into it")]
 
 
 def authority_findings(path: Path, *, now: datetime | None = None) -> list[Finding]:
@@ -83,11 +133,29 @@ def key_findings(path: Path, *, certificate: Path, password: str | None = None) 
     return []
 
 
+def _described(certificate: x509.Certificate) -> Certificate:
+    key = certificate.public_key()
+    return Certificate(
+        name=_common_name(certificate.subject),
+        issuer=_common_name(certificate.issuer),
+        begins=certificate.not_valid_before_utc,
+        ends=certificate.not_valid_after_utc,
+        signature=_hash_name(certificate),
+        rsa_bits=key.key_size if isinstance(key, rsa.RSAPublicKey) else 0,
+        x509=certificate,
+    )
+
+
+def _common_name(name: x509.Name) -> str:
+    found = name.get_attributes_for_oid(NameOID.COMMON_NAME)
+    return str(found[0].value) if found else name.rfc4514_string()
+
+
 def _content(path: Path) -> bytes | Finding:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        return Finding("does not exist", "correct the path, or put the file there")
+        return Finding(_ABSENT, "correct the path, or put the file there")
     except OSError as error:
         remedy = "make it a file that the user who runs the forwarder may read"
         return Finding(f"cannot be read: {error.strerror or type(error).__name__}", remedy)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from configobj import ConfigObj, ConfigObjError
 
@@ -21,6 +21,16 @@ from tie_forwarder.config.certificates import (
     reading_findings,
 )
 from tie_forwarder.config.faults import Fault
+
+
+class Broker(NamedTuple):
+    """A broker as the file names it; `address` is empty where it has none."""
+
+    key: str
+    host: str
+    port: int
+    address: str
+
 
 _CERTIFICATES = ("BrokerCertChain", "CertFile", "PrivateKey")
 
@@ -48,12 +58,40 @@ class FabricFile:
 
     def certificate(self, setting: str) -> Path | None:
         """The path of `BrokerCertChain`, `CertFile` or `PrivateKey`; None where the file does not say it."""
-        try:
-            settings = ConfigObj(infile=str(self._file), file_error=True).dict()
-        except (OSError, ConfigObjError, UnicodeDecodeError):
-            return None
-        value = _section(settings, "Certs").get(setting)
+        value = _section(self._settings(), "Certs").get(setting)
         return self._path(value) if isinstance(value, str) and value else None
+
+    def _settings(self) -> dict[str, Any]:
+        """All of it; empty where it cannot be read, which `faults` says."""
+        try:
+            settings: dict[str, Any] = ConfigObj(infile=str(self._file), file_error=True).dict()
+        except (OSError, ConfigObjError, UnicodeDecodeError):
+            return {}
+        return settings
+
+    def brokers(self) -> list[Broker]:
+        """The brokers that dxlclient will use; those that are none are left out, and all where it cannot be read."""
+        settings = self._settings()
+        found = []
+        for key, value in _section(settings, _brokers_in_use(settings)).items():
+            if _is_broker(value):
+                parts = [part.strip() for part in value.split(";")]
+                # As dxlclient: what begins with a number has no id.
+                port, host, *rest = parts if parts[0].isdigit() else parts[1:]
+                found.append(Broker(key, host.strip("[]"), int(port), rest[0].strip("[]") if rest else ""))
+        return found
+
+    @property
+    def by_websockets(self) -> bool:
+        """Whether dxlclient will speak MQTT within WebSockets."""
+        return _brokers_in_use(self._settings()) == "BrokersWebSockets"
+
+    @property
+    def proxy(self) -> str:
+        """The HTTP proxy that stands between, as host:port; empty where there is none."""
+        proxy = _section(self._settings(), "Proxy")
+        address = proxy.get("Address")
+        return f"{address}:{proxy.get('Port', '')}" if address and self.by_websockets else ""
 
     def _unreadable(self, finding: Finding) -> Fault:
         provision = f"python -m dxlclient provisionconfig {self._file.parent} SERVER CLIENT_NAME"

@@ -26,6 +26,7 @@ from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError,
 from tie_forwarder.publisher.partitions import Partitions
 from tie_forwarder.publisher.prefixes import Prefixes
 from tie_forwarder.publisher.producer import Producer
+from tie_forwarder.publisher.replay_id import replay_id
 from tie_forwarder.publisher.schema_ids import find_prefixes
 from tie_forwarder.publisher.transactions import Refusal, Transactions
 from tie_forwarder.spool import Row
@@ -38,11 +39,6 @@ _HIDDEN_SECONDS = 70.0
 _WATCH_SECONDS = 0.5
 
 Place = tuple[str, int]
-
-
-def replay_id(group: str) -> str:
-    """The transactional id of a group's replays."""
-    return f"{group}-replay"
 
 
 class ReplayProducer:

@@ -49,7 +49,9 @@ class Session:
         take: Callable[[Message], None],
         on_canary: Callable[[], None],
         on_lost: Callable[[str], None],
+        prepare: Callable[[Any], None] = lambda _config: None,
     ) -> None:
+        """`prepare` may change dxlclient's configuration before it is used."""
         self._config_file = config_file
         self._kinds = kinds
         self.topics = [TOPICS[kind] for kind in kinds]
@@ -57,6 +59,7 @@ class Session:
         self._keep_alive_seconds = keep_alive_seconds
         self._take = take
         self._on_lost = on_lost
+        self._prepare = prepare
         self._client: Any = None
         self._lock = threading.Lock()
         self._asked: dict[int, str] = {}
@@ -77,6 +80,7 @@ class Session:
         config.connect_retries = 0
         config.reconnect_when_disconnected = False
         config.incoming_message_thread_pool_size = 1
+        self._prepare(config)
         self._client = DxlClient(config)
         self._watch_protocol(self._client._client)  # noqa: SLF001 - the only way to see CONNACK and SUBACK codes
         self._keep_unreadable(self._client)

@@ -22,7 +22,7 @@ from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.gauges import export
 from tie_forwarder.supervisor.growth import Growth
 from tie_forwarder.supervisor.guard import Guard
-from tie_forwarder.supervisor.notify import Notifier
+from tie_forwarder.supervisor.notify import Notifier, sentence
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.rates import Rates
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
@@ -97,8 +97,7 @@ class Observation:
             self._metrics, config=config, assessment=assessment, spool=self._spool, receiver=self._receiver,
             publisher=self._publisher, certificates=certificates,
         )  # fmt: skip
-        detail = f": {assessment.reason}: {_first_detail(assessment)}" if assessment.problems else ""
-        self._notifier.tell(assessment.state + detail, ready=ready, live=live)
+        self._notifier.tell(sentence(assessment), ready=ready, live=live)
         if ready != self._was_ready:
             self._was_ready = ready
             self._was_ever_ready = self._was_ever_ready or ready

@@ -1,0 +1,159 @@
+"""Kafka: its servers and the login, the cluster and its brokers, then topics, transactions and the clock."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from typing import Any
+
+from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict
+from tie_forwarder.publisher.handshake import shake_hands
+from tie_forwarder.publisher.inquiry import Inquiry, Topic
+from tie_forwarder.trial import clock, topics
+from tie_forwarder.trial.finding import Step, Trying, failed, not_tried, ok, warning
+from tie_forwarder.trial.transactions import transactions
+
+_LOGIN_CODES = ("authentication", "sasl_mechanism")
+_MOST_SECONDS = 6.0
+"""Within which all servers must have answered their handshakes, which are made side by side."""
+
+
+def steps(settings: dict[str, Any]) -> Iterator[Step]:
+    """`connection` is kafka-python's; `topics` are names; `group` and `replay` are transactional ids.
+
+    `group` is None with at_least_once; `create` says whether missing topics are to be made; `memory_seconds` is how far
+    back a member may read.
+    """
+    logging.getLogger("kafka").addHandler(logging.NullHandler())  # what it has to say stands in the findings
+    connection = settings["connection"]
+    welcome = yield from _servers(connection)
+    if not welcome:
+        return
+    yield Trying("kafka.cluster", "cluster")
+    try:
+        with Inquiry({**connection, "bootstrap_servers": welcome}) as inquiry:
+            yield from _cluster(inquiry, connection)
+            yield from _topics(inquiry, settings)
+            if settings["group"] is not None:
+                yield from transactions(inquiry, group=settings["group"], replay=settings["replay"])
+            yield from _clock(inquiry)
+    except PublisherError as error:
+        yield failed("kafka.cluster", "cluster", error.verdict.detail, error.verdict.remedy)
+
+
+def _servers(connection: dict[str, Any]) -> Generator[Step, None, list[str]]:
+    """Yields the lines of the bootstrap servers; returns those that welcome us. One that does is enough."""
+    servers = connection["bootstrap_servers"]
+    yield Trying("kafka.server", servers[0])
+    verdicts = _shaken(connection, servers)
+    welcome = [server for server in servers if verdicts[server] is None]
+    say = warning if welcome else failed
+    for server in servers:
+        verdict = verdicts[server]
+        if verdict is None or verdict.code in _LOGIN_CODES:
+            yield ok("kafka.server", server, _reached(connection))
+        else:
+            yield say("kafka.server", server, _without(server, verdict.detail), verdict.remedy)
+    for server, verdict in verdicts.items():
+        if verdict is None and not _logs_in(connection):
+            continue
+        if verdict is None:
+            yield ok("kafka.login", server, f"as {connection['sasl_plain_username']} by {connection['sasl_mechanism']}")
+        elif verdict.code in _LOGIN_CODES:
+            yield say("kafka.login", server, _without(server, verdict.detail), verdict.remedy)
+        elif _logs_in(connection):
+            yield not_tried("kafka.login", server, "the server was not reached")
+    return welcome
+
+
+def _shaken(connection: dict[str, Any], servers: Sequence[str]) -> dict[str, Verdict | None]:
+    """The verdict on each server."""
+    found: dict[str, Verdict | None] = {}
+
+    def shake(server: str) -> None:
+        found[server] = shake_hands(connection, server)
+
+    threads = [threading.Thread(target=shake, args=(server,), daemon=True) for server in servers]
+    for thread in threads:
+        thread.start()
+    deadline = time.monotonic() + _MOST_SECONDS
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return {server: found.get(server, _silent(server)) for server in servers}
+
+
+def _silent(server: str) -> Verdict:
+    return Verdict(ErrorClass.TRANSIENT, "connection", f"{server}: no answer in time", REMEDIES["connection"])
+
+
+def _cluster(inquiry: Inquiry, connection: dict[str, Any]) -> Iterator[Step]:
+    brokers = inquiry.brokers()
+    others = [broker for broker in brokers if broker not in connection["bootstrap_servers"]]
+    for broker, verdict in _shaken(connection, others).items():
+        yield Trying("kafka.broker", broker)
+        if verdict is None:
+            yield ok("kafka.broker", broker, _reached(connection))
+        else:
+            yield failed("kafka.broker", broker, _without(broker, verdict.detail), _ADVERTISED)
+    yield Trying("kafka.cluster", "cluster")
+    yield ok("kafka.cluster", "cluster", f"id {inquiry.cluster().id}; brokers: {', '.join(brokers)}")
+
+
+def _topics(inquiry: Inquiry, settings: dict[str, Any]) -> Iterator[Step]:
+    names = settings["topics"]
+    needs = topics.Needs(exactly_once=settings["group"] is not None, memory_seconds=settings["memory_seconds"])
+    yield Trying("topic.exists", names[0])
+    found = inquiry.topics(names)
+    if settings["create"]:
+        missing = [name for name, topic in found.items() if topic.missing or topic.hidden]
+        yield from _create(inquiry, missing)
+        found |= inquiry.topics(missing) if missing else {}
+    for name in names:
+        yield from topics.judge(name, found.get(name, _MISSING), needs)
+
+
+def _create(inquiry: Inquiry, names: Sequence[str]) -> Iterator[Step]:
+    for name in names:
+        yield Trying("topic.created", name)
+        try:
+            inquiry.create(name)
+        except PublisherError as error:
+            remedy = "create it as an administrator, or grant this user Create on it"
+            yield failed("topic.created", name, error.verdict.detail, remedy)
+        else:
+            yield ok("topic.created", name, "created, with the cluster's own number of partitions and replicas")
+
+
+def _clock(inquiry: Inquiry) -> Iterator[Step]:
+    yield Trying(clock.CODE, clock.SUBJECT)
+    before = time.time()
+    try:
+        theirs = inquiry.controller_clock_ms()
+    except PublisherError as error:
+        hidden = error.verdict.code == "cluster_authorization"
+        why = "Kafka tells its time only to who may Describe the cluster" if hidden else error.verdict.detail
+        yield not_tried(clock.CODE, clock.SUBJECT, why, clock.HIDDEN_REMEDY)
+        return
+    after = time.time()
+    if theirs is None:
+        yield not_tried(clock.CODE, clock.SUBJECT, "this Kafka tells its time to nobody", clock.HIDDEN_REMEDY)
+    else:
+        yield clock.judge((before + after) / 2, theirs / 1000, waited=after - before)
+
+
+def _logs_in(connection: dict[str, Any]) -> bool:
+    return str(connection["security_protocol"]).startswith("SASL")
+
+
+def _reached(connection: dict[str, Any]) -> str:
+    return "takes a connection" + (" by TLS" if connection["security_protocol"].endswith("SSL") else "")
+
+
+def _without(server: str, detail: str) -> str:
+    return detail.removeprefix(f"{server}: ")
+
+
+_MISSING = Topic(True, False, 0, [], [], None, {})
+_ADVERTISED = "see that advertised.listeners of this broker names what can be reached from here, and that it runs"

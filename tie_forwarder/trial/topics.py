@@ -1,0 +1,144 @@
+"""What an output topic must be: judged by what Kafka tells of it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+from tie_forwarder.events.document import MAX_BYTES
+from tie_forwarder.trial.finding import Finding, failed, not_tried, ok, warning
+
+if TYPE_CHECKING:  # the judging needs no client
+    from tie_forwarder.publisher.inquiry import Topic
+
+_MEGABYTE = 1024 * 1024
+
+
+class Needs(NamedTuple):
+    """What the configuration asks of every output topic."""
+
+    exactly_once: bool
+    memory_seconds: float
+    """How far back a member may read: the window, and the margin before it."""
+
+
+def judge(name: str, topic: Topic, needs: Needs) -> Iterator[Finding]:
+    """The lines of one topic."""
+    if topic.missing:
+        yield failed("topic.exists", name, "it does not exist", "create it, or let --create-topics do so")
+        return
+    if topic.hidden:
+        yield failed("topic.exists", name, "it does not exist, or this user may not see it", _grant(needs, name))
+        return
+    if topic.leaderless:
+        yield failed("topic.exists", name, f"{topic.leaderless} of its partitions have no leader", _BROKERS)
+    else:
+        yield ok("topic.exists", name, f"partitions: {len(topic.replicas)}, each with a leader")
+    yield _replication(name, topic)
+    yield _in_sync(name, topic)
+    for judged in (_retention, _cleanup, _size):
+        yield judged(name, topic, needs)
+    yield _rights(name, topic, needs)
+
+
+def _replication(name: str, topic: Topic) -> Finding:
+    code, fewest = "topic.replication", min(topic.replicas)
+    behind = sum(there < wanted for there, wanted in zip(topic.in_sync, topic.replicas, strict=True))
+    if behind:
+        text = f"{behind} of its {len(topic.replicas)} partitions lack a replica in sync"
+        return warning(code, name, text, _BROKERS)
+    if fewest < 2:
+        text = "one replica: what is in it is lost with its broker's disk"
+        return warning(code, name, text, "give the topic three replicas where the cluster has three brokers")
+    return ok(code, name, f"{fewest} replicas, all in sync")
+
+
+def _in_sync(name: str, topic: Topic) -> Finding:
+    code, replicas, there = "topic.in_sync", min(topic.replicas), min(topic.in_sync)
+    if "min.insync.replicas" not in topic.settings:
+        return _unseen(code, name)
+    needed = int(topic.settings["min.insync.replicas"])
+    text = f"min.insync.replicas={needed}"
+    if needed > replicas:
+        remedy = f"set min.insync.replicas to {max(1, replicas - 1)}, or give the topic more replicas"
+        return failed(code, name, f"{text}, and it has {replicas} replicas: nothing can ever be written", remedy)
+    if there < needed:
+        return failed(code, name, f"{text}, and only {there} replicas are in sync: nothing can be written", _BROKERS)
+    if replicas > 1 and needed == 1:
+        return warning(code, name, f"{text}: a record may be lost with one broker", "set min.insync.replicas=2")
+    if replicas > 1 and needed == replicas:
+        remedy = f"set min.insync.replicas={replicas - 1}"
+        return warning(code, name, f"{text} of {replicas} replicas: one broker less, and nothing is written", remedy)
+    return ok(code, name, text)
+
+
+def _retention(name: str, topic: Topic, needs: Needs) -> Finding:
+    code = "topic.retention"
+    if "retention.ms" not in topic.settings:
+        return _unseen(code, name)
+    milliseconds, size = int(topic.settings["retention.ms"]), int(topic.settings.get("retention.bytes", -1))
+    text = "kept for ever" if milliseconds < 0 else f"kept for {_duration(milliseconds / 1000)}"
+    if 0 <= milliseconds < needs.memory_seconds * 1000 and needs.exactly_once:
+        memory = _duration(needs.memory_seconds)
+        text += f", less than group.window_seconds and margin_seconds together ({memory}): events may stand twice"
+        return failed(code, name, text, "raise retention.ms of the topic above that, and above the longest backlog")
+    if size >= 0:
+        text += f", and at most {size} bytes of each partition, whatever their age"
+        return warning(code, name, text, "set retention.bytes=-1, or see that so much holds the longest backlog")
+    return ok(code, name, text)
+
+
+def _cleanup(name: str, topic: Topic, needs: Needs) -> Finding:
+    code = "topic.cleanup"
+    if "cleanup.policy" not in topic.settings:
+        return _unseen(code, name)
+    policy = topic.settings["cleanup.policy"]
+    if "compact" not in policy:
+        return ok(code, name, f"cleanup.policy={policy}")
+    text, say = f"it is compacted (cleanup.policy={policy})", failed if needs.exactly_once else warning
+    return say(code, name, text, _COMPACTED)
+
+
+def _size(name: str, topic: Topic, _: Needs) -> Finding:
+    code = "topic.size"
+    if "max.message.bytes" not in topic.settings:
+        return _unseen(code, name)
+    largest = int(topic.settings["max.message.bytes"])
+    if largest < MAX_BYTES:
+        text = f"max.message.bytes={largest}: larger events end as dead letters that are cut; DXL carries {MAX_BYTES}"
+        return warning(code, name, text, f"set max.message.bytes={2 * _MEGABYTE}")
+    return ok(code, name, f"max.message.bytes={largest}, and DXL carries {MAX_BYTES}")
+
+
+def _rights(name: str, topic: Topic, needs: Needs) -> Finding:
+    code = "topic.rights"
+    if topic.rights is None:
+        return not_tried(code, name, "Kafka does not tell this user's rights")
+    needed = _needed(needs)
+    lacking = [right for right in needed if right.upper() not in topic.rights]
+    if lacking:
+        return failed(code, name, f"this user lacks {' and '.join(lacking)}", _grant(needs, name))
+    return ok(code, name, f"this user has {', '.join(needed)}")
+
+
+def _needed(needs: Needs) -> tuple[str, ...]:
+    return ("Write", "Read", "Describe") if needs.exactly_once else ("Write", "Describe")
+
+
+def _grant(needs: Needs, name: str) -> str:
+    return f"grant this user {', '.join(_needed(needs))} on the topic {name}"
+
+
+def _unseen(code: str, name: str) -> Finding:
+    return not_tried(code, name, "this user may not see the topic's configuration (DescribeConfigs)")
+
+
+def _duration(seconds: float) -> str:
+    for unit, length in (("days", 86_400), ("hours", 3_600), ("minutes", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.4g} {unit}"
+    return f"{seconds:.4g} seconds"
+
+
+_BROKERS = "see which brokers are missing, and bring them back"
+_COMPACTED = "set cleanup.policy=delete on the topic: a key's newer record would take the place of its older ones"
