@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from tie_forwarder.conditions import CONDITIONS, STATES
+from tie_forwarder.config.inspection import Certificate
 from tie_forwarder.health import Facts, Health
-from tie_forwarder.metrics import DROP_REASONS, STATES
+from tie_forwarder.metrics import DROP_REASONS
 from tie_forwarder.supervisor.publisher_watch import Trouble
 
 NOW = 1_000_000.0
@@ -29,13 +32,20 @@ WELL = Facts(
     ledger_imbalance=0,
     role="publishing",
 )
+DAY = 86_400.0
+AWAY = {"receiver_ready": False, "receiver_phase": "waiting"}
 BLOCKED = Trouble("blocked", "authentication", "the password is wrong", "mend the password")
 TRANSIENT = Trouble("transient", "connection", "nobody answers", "see whether the brokers run")
+
+
+def certificate(role: str, seconds_left: float) -> Certificate:
+    return Certificate(role, Path("client.crt"), NOW + seconds_left)
 
 
 def assessed(**changes: object) -> tuple[str, str]:
     found = Health(now=lambda: NOW).assess(replace(WELL, **changes))  # type: ignore[arg-type]
     assert found.state in STATES
+    assert all(problem.reason in CONDITIONS[problem.state] and problem.remedy for problem in found.problems)
     return found.state, found.reason
 
 
@@ -62,6 +72,20 @@ def assessed(**changes: object) -> tuple[str, str]:
         ({"last_drop_at": NOW - 10, "last_drop_reason": "spool_full"}, ("degraded", "events_dropped")),
         ({"last_drop_at": NOW - 70, "last_drop_reason": "spool_full"}, ("ok", "ok")),
         ({"ledger_imbalance": -1}, ("degraded", "ledger_imbalance")),
+        ({"last_surge_at": NOW - 10, "last_surge": "30 of 40"}, ("degraded", "dead_letters")),
+        ({"last_surge_at": NOW - 70, "last_surge": "30 of 40"}, ("ok", "ok")),
+        ({"publisher_trouble": Trouble("transient", "no_such_code", "?", "")}, ("buffering", "unknown")),
+        ({"publisher_trouble": Trouble("poison", "invalid_record", "?", "")}, ("buffering", "unknown")),
+        ({"publisher_trouble": Trouble("fenced", "fenced", "?", "")}, ("ok", "ok")),
+        ({"certificates": (certificate("dxl_client", 8 * DAY),)}, ("ok", "ok")),
+        ({"certificates": (certificate("dxl_client", 6 * DAY),)}, ("ok", "certificate_ends_soon")),
+        (
+            {"certificates": (certificate("kafka_client", 6 * DAY),), "role": "standby"},
+            ("standby", "certificate_ends_soon"),
+        ),
+        ({"certificates": (certificate("dxl_client", -60.0),), **AWAY}, ("degraded", "certificate_expired")),
+        ({"certificates": (certificate("dxl_brokers", -60.0),), **AWAY}, ("degraded", "certificate_expired")),
+        ({"certificates": (certificate("kafka_client", -60.0),), **AWAY}, ("degraded", "fabric_unreachable")),
     ],
 )
 def test_a_fact_makes_a_state(changes: dict[str, object], expected: tuple[str, str]) -> None:

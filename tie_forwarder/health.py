@@ -7,14 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import NamedTuple
 
+from tie_forwarder.conditions import CONDITIONS, UNKNOWN
+from tie_forwarder.config.inspection import Certificate
 from tie_forwarder.supervisor.publisher_watch import Compacted, Trouble
 
 _RECENT_DROP_SECONDS = 60.0
 _BEHIND_SECONDS = 30.0
 _WAITING_SECONDS = 3.0
 _CONNECTING_SECONDS = 10.0
+_SURGE_SECONDS = 60.0
+_ENDS_SOON_SECONDS = 7 * 86_400.0
+_OF_THE_FABRIC = ("dxl_client", "dxl_brokers")
 
 
 class Problem(NamedTuple):
@@ -22,7 +28,7 @@ class Problem(NamedTuple):
 
     state: str
     reason: str
-    """A code of a closed set; the runbook has a section for each."""
+    """A code of the closed set `conditions.CONDITIONS`; the runbook has a section for each."""
     detail: str
     remedy: str
 
@@ -48,6 +54,10 @@ class Facts:
     ledger_imbalance: int
     role: str
     compacted: Compacted | None = None
+    certificates: tuple[Certificate, ...] = ()
+    last_surge_at: float | None = None
+    """When many of the events that came were dead letters."""
+    last_surge: str = ""
 
 
 class Assessment(NamedTuple):
@@ -69,6 +79,10 @@ _DROP_REMEDIES = {
     "refused": "look into set-aside.ndjson in the spool's directory",
     "corrupt": "look into set-aside.ndjson in the spool's directory, and test the disk",
 }
+
+_SLOW_REMEDY = "wait; if it lasts, look at the load and the log of the brokers"
+_BEHIND_REMEDY = "wait while the number falls; if it does not, look at the load of this machine and of the brokers"
+_VAGUE_REMEDY = "wait; if it lasts, look at the log of the brokers and of the forwarder"
 
 
 class Health:
@@ -108,6 +122,11 @@ def _receiving(facts: Facts) -> list[Problem]:
     if facts.subscription_refused:
         remedy = "allow this client to receive the topic, in the fabric's topic authorization"
         return [Problem("degraded", "subscription_refused", facts.subscription_refused, remedy)]
+    ended = _ended(facts)
+    if ended is not None:
+        detail = f"the certificate {ended.path} ({ended.role}) ended at {_date(ended)}"
+        remedy = "renew the certificate, put it in the place of the old one and reload"
+        return [Problem("degraded", "certificate_expired", detail, remedy)]
     if facts.starting:
         detail = facts.receiver_trouble or "not yet subscribed"
         return [Problem("degraded", "starting", detail, "wait; if it lasts, see whether the broker runs")]
@@ -115,6 +134,18 @@ def _receiving(facts: Facts) -> list[Problem]:
         return [Problem("degraded", "deaf", facts.receiver_trouble, "none: the receiver is being replaced")]
     remedy = "see whether the DXL broker runs, can be reached and accepts this client's certificate"
     return [Problem("degraded", "fabric_unreachable", facts.receiver_trouble, remedy)]
+
+
+def _ended(facts: Facts) -> Certificate | None:
+    """The certificate for the fabric that has ended. A broker refuses it, often with no more words than a silence."""
+    for certificate in facts.certificates:
+        if certificate.role in _OF_THE_FABRIC and certificate.ends_at < facts.now:
+            return certificate
+    return None
+
+
+def _date(certificate: Certificate) -> str:
+    return datetime.fromtimestamp(certificate.ends_at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _keeping(facts: Facts) -> list[Problem]:
@@ -125,6 +156,9 @@ def _keeping(facts: Facts) -> list[Problem]:
     if facts.last_drop_at is not None and facts.now - facts.last_drop_at < _RECENT_DROP_SECONDS:
         reason = facts.last_drop_reason
         found.append(Problem("degraded", "events_dropped", reason, _DROP_REMEDIES.get(reason, "")))
+    if facts.last_surge_at is not None and facts.now - facts.last_surge_at < _SURGE_SECONDS:
+        remedy = "look at them with `tie-forwarder dead-letters`, and find out what on the fabric sends them"
+        found.append(Problem("degraded", "dead_letters", facts.last_surge, remedy))
     if facts.ledger_imbalance:
         detail = f"the ledger is out by {facts.ledger_imbalance}"
         found.append(Problem("degraded", "ledger_imbalance", detail, "report this as a bug, with the log"))
@@ -134,22 +168,38 @@ def _keeping(facts: Facts) -> list[Problem]:
 def _publishing(facts: Facts) -> list[Problem]:
     trouble = facts.publisher_trouble
     if trouble is not None and trouble.error_class == "blocked":
-        return [Problem("blocked", trouble.code, trouble.detail, trouble.remedy)]
+        return [_troubled("blocked", trouble)]
     if trouble is not None and trouble.error_class != "fenced":  # that is no trouble, but how a member stands by
-        return [Problem("buffering", trouble.code, trouble.detail, trouble.remedy)]
+        return [_troubled("buffering", trouble)]
     if facts.publisher_waiting_seconds > _WAITING_SECONDS:
-        return [Problem("buffering", "kafka_slow", f"no answer for {facts.publisher_waiting_seconds:.0f} s", "")]
+        detail = f"no answer for {facts.publisher_waiting_seconds:.0f} s"
+        return [Problem("buffering", "kafka_slow", detail, _SLOW_REMEDY)]
     behind = facts.spool_oldest_at is not None and facts.now - facts.spool_oldest_at > _BEHIND_SECONDS
     if behind and facts.role != "standby":
-        return [Problem("buffering", "behind", f"{facts.spool_events} events wait in the spool", "")]
+        return [Problem("buffering", "behind", f"{facts.spool_events} events wait in the spool", _BEHIND_REMEDY)]
     if facts.publisher_unconnected_seconds > _CONNECTING_SECONDS:
         return [Problem("buffering", "connecting", "no connection to Kafka yet", "see whether the brokers run")]
     return []
 
 
+def _troubled(state: str, trouble: Trouble) -> Problem:
+    """The publisher's own word for it, where it is one of the set; else `unknown`, with the word in the detail."""
+    if trouble.code in CONDITIONS[state]:
+        return Problem(state, trouble.code, trouble.detail, trouble.remedy or _VAGUE_REMEDY)
+    detail = f"{trouble.code}: {trouble.detail}"
+    return Problem("buffering", UNKNOWN, detail, trouble.remedy or _VAGUE_REMEDY)
+
+
 def _promising(facts: Facts) -> list[Problem]:
     """What undermines the promise while all works: shown, and no other state."""
-    if facts.compacted is None:
-        return []
-    detail = f"compacted, so that events in it are forgotten: {', '.join(facts.compacted.topics)}"
-    return [Problem(_well(facts).state, "output_compacted", detail, facts.compacted.remedy)]
+    found = []
+    state = _well(facts).state
+    if facts.compacted is not None:
+        detail = f"compacted, so that events in it are forgotten: {', '.join(facts.compacted.topics)}"
+        found.append(Problem(state, "output_compacted", detail, facts.compacted.remedy))
+    ending = [certificate for certificate in facts.certificates if certificate.ends_at - facts.now < _ENDS_SOON_SECONDS]
+    if ending:
+        first = min(ending, key=lambda certificate: certificate.ends_at)
+        detail = f"the certificate {first.path} ({first.role}) ends at {_date(first)}"
+        found.append(Problem(state, "certificate_ends_soon", detail, "renew it, put it in place and reload"))
+    return found

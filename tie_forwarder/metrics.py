@@ -7,18 +7,18 @@ exported as timestamps, never as ages. The registry is injected; nothing here is
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from importlib.metadata import version
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector
 
 from tie_forwarder import __version__
+from tie_forwarder.conditions import CONDITIONS, STATES
 from tie_forwarder.distribution import Distribution
 from tie_forwarder.events.reasons import Reason as DeadLetterReason
 from tie_forwarder.filters.filter_set import FILTER_NAMES
 from tie_forwarder.publisher.commands import Reason
 
-STATES = ("ok", "standby", "buffering", "blocked", "degraded")
 ROLES = ("standby", "taking_over", "publishing")
 DROP_REASONS = ("spool_full", "disk_full", "receiver_queue_full", "receiver_lost", "refused", "corrupt")
 RESTART_REASONS = (
@@ -101,6 +101,7 @@ class Metrics:
         self.spool_events = self._gauge("spool_events", "Records in the spool.")
         self.spool_bytes = self._gauge("spool_bytes", "Bytes of the spool's file in use.")
         self.spool_limit_bytes = self._gauge("spool_limit_bytes", "Limit of the spool in bytes.")
+        self.spool_disk_free = self._gauge("spool_disk_free_bytes", "Room on the disk of the spool in bytes.")
         self.spool_oldest = self._gauge(
             "spool_oldest_event_timestamp_seconds", "Time of receipt of the oldest record in the spool; 0 when empty."
         )
@@ -113,6 +114,7 @@ class Metrics:
         self.kafka_connected = self._gauge("kafka_connected", "1 while the publisher has a producer.")
         self.publisher_restarts = self._counter("publisher_restarts", "Starts of the publisher process.", ["reason"])
         self.record_bytes = self._distribution("record_bytes", "Size of a record's value in bytes.", _SIZES)
+        self.group_info = self._gauge("group_info", "Group and member; always 1.", ["group", "member"])
         self.group_role = self._gauge("group_role", "1 for the role that this member has.", ["role"])
         self.group_takeovers = self._counter("group_takeovers", "Times that this member took over.", ["reason"])
         self.end_to_end = self._distribution("end_to_end_latency_seconds", "From receipt to Kafka's answer.", _SLOW)
@@ -123,6 +125,9 @@ class Metrics:
     def _add_receiver(self) -> None:
         self.dxl_connected = self._gauge(
             "dxl_connected", "1 while connected and subscribed, and the canary comes back."
+        )
+        self.receiving = self._counter(
+            "receiving_seconds", "Seconds in which events could be received, as far as the canary shows."
         )
         self.dxl_connects = self._counter("dxl_connects", "Connections made to the fabric.")
         self.dxl_last_event = self._gauge("dxl_last_event_timestamp_seconds", "Time of receipt of the last event.")
@@ -135,6 +140,8 @@ class Metrics:
             "tls_certificate_expiry_timestamp_seconds", "When a certificate ends.", ["role"]
         )
         self.state = self._gauge("state", "1 for the state that the forwarder is in.", ["state"])
+        self.state_since = self._gauge("state_since_timestamp_seconds", "When state or reason last changed.")
+        self.problem = self._gauge("problem", "1 while this is so; the worst makes the state.", ["state", "reason"])
         build = self._gauge("build_info", "Versions; always 1.", ["version", "python", "dxlclient", "kafka_python"])
         build.labels(__version__, platform.python_version(), version("dxlclient"), version("kafka-python")).set(1)
         ProcessCollector(registry=self.registry)
@@ -151,8 +158,10 @@ class Metrics:
         self._create_fault_labels()
         for role in ROLES:
             self.group_role.labels(role)
-        for state in STATES:
+        for state, reasons in CONDITIONS.items():
             self.state.labels(state)
+            for condition in reasons:
+                self.problem.labels(state, condition)
 
     def _create_fault_labels(self) -> None:
         for drop_reason in DROP_REASONS:
@@ -170,6 +179,12 @@ class Metrics:
         """Shows `state` and no other."""
         for name in STATES:
             self.state.labels(name).set(name == state)
+
+    def set_problems(self, problems: Collection[tuple[str, str]]) -> None:
+        """Shows these pairs of state and reason and no others."""
+        for state, reasons in CONDITIONS.items():
+            for reason in reasons:
+                self.problem.labels(state, reason).set((state, reason) in problems)
 
     def set_role(self, role: str) -> None:
         """Shows `role` and no other."""

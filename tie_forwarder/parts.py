@@ -16,10 +16,12 @@ HEALTHS = ("ok", "idle", "waiting", "attention", "fault")
 
 _PLACES = {
     "fabric_unreachable": "fabric",
+    "certificate_expired": "fabric",
     "subscription_refused": "fabric",
     "deaf": "receiver",
     "starting": "receiver",
     "spool_not_writable": "spool",
+    "dead_letters": "intake",
     "ledger_imbalance": "intake",
     "behind": "publisher",
     "cannot_start": "publisher",
@@ -33,6 +35,7 @@ _DROPS_OF_RECEIVER = ("receiver_queue_full", "receiver_lost")
 
 _WORDS = {
     "fabric_unreachable": "unreachable",
+    "certificate_expired": "certificate ended",
     "subscription_refused": "refuses a topic",
     "deaf": "deaf",
     "starting": "connecting",
@@ -44,6 +47,7 @@ _WORDS = {
     "connecting": "connecting",
     "connection": "unreachable",
     "output_compacted": "forgets events",
+    "certificate_ends_soon": "certificate ends",
 }
 """In a word or two; a reason that is not listed is said by its code."""
 
@@ -81,6 +85,8 @@ def parts_of(facts: Facts, problems: Sequence[Problem], *, last_letter_at: float
 def _place_of(problem: Problem) -> str:
     if problem.reason == "events_dropped":
         return "receiver" if problem.detail in _DROPS_OF_RECEIVER else "spool"
+    if problem.reason == "certificate_ends_soon":
+        return "receiver" if "(dxl_" in problem.detail else "publisher"
     return _PLACES.get(problem.reason, "kafka")
 
 

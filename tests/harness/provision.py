@@ -1,7 +1,7 @@
 """Installs the servers of the tests where they are missing: `python -m tests.harness.provision`.
 
 Owns: what the tests need besides Python: Mosquitto, a Java runtime, Apache Kafka with its tools, Apicurio Registry,
-Chromium.
+Chromium, Prometheus, and what tries a systemd unit without a running systemd.
 Must not: name where packages come from (apt and Maven are set up for that), leave a service running, or do anything
 when nothing is missing.
 """
@@ -14,9 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from tests.harness.chromium import chromium_path
 from tests.harness.kafka.cluster import KafkaCluster
@@ -24,18 +25,38 @@ from tests.harness.kafka.installation import Installation, ProvisioningError, ca
 from tests.harness.kafka.java import OLDEST_VERSION, find_java
 from tests.harness.kafka.tools import ToolsInstallation
 from tests.harness.mosquitto import mosquitto_path
+from tests.harness.prometheus import prometheus_is_there
 from tests.harness.registry.installation import RegistryInstallation
+
+
+class Program(NamedTuple):
+    """Something that a package of Debian brings."""
+
+    name: str
+    package: str
+    is_there: Callable[[], bool]
+    service: bool = False
+    """Whether the package would start it."""
+
+
+def _command(name: str) -> Callable[[], bool]:
+    return lambda: shutil.which(name) is not None
+
+
+_JAVA = "openjdk-17-jre-headless"
+PROGRAMS = (
+    Program("mosquitto", "mosquitto", lambda: mosquitto_path() is not None, service=True),
+    Program(f"a Java runtime of version {OLDEST_VERSION} or newer", _JAVA, lambda: find_java() is not None),
+    Program("chromium", "chromium", lambda: chromium_path() is not None),
+    Program("Prometheus with promtool", "prometheus", prometheus_is_there, service=True),
+    Program("systemd-analyze", "systemd", _command("systemd-analyze")),
+    Program("bwrap", "bubblewrap", _command("bwrap")),
+)
 
 
 def missing() -> list[str]:
     """What is not there, in words; empty when the tests can run. Blocks for some 50 ms."""
-    absent = []
-    if mosquitto_path() is None:
-        absent.append("mosquitto")
-    if find_java() is None:
-        absent.append(f"a Java runtime of version {OLDEST_VERSION} or newer")
-    if chromium_path() is None:
-        absent.append("chromium")
+    absent = [program.name for program in PROGRAMS if not program.is_there()]
     if not Installation().complete:
         absent.append("the jars of Apache Kafka")
     if not ToolsInstallation().complete:
@@ -64,13 +85,8 @@ def provision() -> None:
 
 
 def _install_packages() -> None:
-    packages = []
-    if mosquitto_path() is None:
-        packages.append("mosquitto")
-    if find_java() is None:
-        packages.append("openjdk-17-jre-headless")
-    if chromium_path() is None:
-        packages.append("chromium")
+    needed = [program for program in PROGRAMS if not program.is_there()]
+    packages = [program.package for program in needed]
     fetched = (Installation().complete, ToolsInstallation().complete, RegistryInstallation().complete)
     if not all(fetched) and shutil.which("mvn") is None:
         packages.append("maven")
@@ -78,14 +94,17 @@ def _install_packages() -> None:
         return
     if shutil.which("apt-get") is None:
         raise ProvisioningError(
-            f"{', '.join(packages)}: not installed, and there is no apt-get here; install mosquitto, a Java runtime of "
-            f"version {OLDEST_VERSION} or newer and Maven with this system's package tool"
+            f"{', '.join(packages)}: not installed, and there is no apt-get here; install them with this "
+            "system's package tool"
         )
     _apt_get("update", "-qq")
-    if "openjdk-17-jre-headless" in packages and not _is_known_to_apt("openjdk-17-jre-headless"):
-        packages[packages.index("openjdk-17-jre-headless")] = "default-jre-headless"
+    if _JAVA in packages and not _is_known_to_apt(_JAVA):
+        packages[packages.index(_JAVA)] = "default-jre-headless"
     _say(f"installing {', '.join(packages)}")
-    with _no_service_started("mosquitto.service" if "mosquitto" in packages else None):
+    with ExitStack() as stack:
+        for program in needed:
+            if program.service:
+                stack.enter_context(_no_service_started(f"{program.package}.service"))
         _apt_get("install", "-y", "-qq", "--no-install-recommends", *packages)
     if mosquitto_path() is None or find_java(afresh=True) is None:
         raise ProvisioningError(
@@ -118,9 +137,9 @@ def _lock() -> Iterator[None]:
 
 
 @contextmanager
-def _no_service_started(unit: str | None) -> Iterator[None]:
+def _no_service_started(unit: str) -> Iterator[None]:
     """Keep a package's service from running, now and after the next boot. The mask lies in /run and is taken back."""
-    if unit is None or not Path("/run/systemd/system").is_dir():
+    if not Path("/run/systemd/system").is_dir():
         yield
         return
     _run(["systemctl", "mask", "--quiet", "--runtime", unit])

@@ -18,7 +18,8 @@ from tests.harness.forwarder import Forwarder
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
 from tests.lifecycle.running import NoKafka, children_of, reload
-from tie_forwarder.metrics import DROP_REASONS, PUBLISH_ERRORS, RESTART_REASONS, ROLES, STATES
+from tie_forwarder.conditions import CONDITIONS, STATES
+from tie_forwarder.metrics import DROP_REASONS, PUBLISH_ERRORS, RESTART_REASONS, ROLES
 
 SECTIONS = {
     "group": "name member role reason since takeovers tail",
@@ -70,6 +71,9 @@ def test_every_metric_and_every_part_of_the_status_is_there_from_the_start(lonel
     metrics = forwarder.metrics()
     expected = [f'events_dropped_total{{reason="{reason}"}}' for reason in DROP_REASONS]
     expected += [f'state{{state="{state}"}}' for state in STATES]
+    expected += [
+        f'problem{{reason="{reason}",state="{state}"}}' for state, reasons in CONDITIONS.items() for reason in reasons
+    ]
     expected += [f'group_role{{role="{role}"}}' for role in ROLES]
     expected += [
         f'publish_errors_total{{class="{error_class}",code="{code}"}}'
@@ -89,6 +93,7 @@ def test_every_metric_and_every_part_of_the_status_is_there_from_the_start(lonel
         "kafka_connected", "record_bytes_count", 'group_takeovers_total{reason="silent"}', "dxl_connected",
         "dxl_connects_total", "dxl_last_event_timestamp_seconds", "dxl_canary_round_trip_seconds_count",
         "receiver_queue_events", "end_to_end_latency_seconds_count", "detection_delay_seconds_count",
+        "spool_disk_free_bytes", "state_since_timestamp_seconds", "receiving_seconds_total",
         'tls_certificate_expiry_timestamp_seconds{role="dxl_client"}',
     ]  # fmt: skip
     assert not [name for name in expected if f"tie_forwarder_{name}" not in metrics]

@@ -36,6 +36,6 @@ def run(config: Path | None, overrides: Mapping[str, str]) -> int:
     limit_malloc()
     loaded, found = load_inspected()
     configure(level=loaded.log.level, form=loaded.log.format)
-    supervisor = Supervisor(loaded, certificates=found.certificates, reload=Reload(load_inspected))
+    supervisor = Supervisor(loaded, found=found, reload=Reload(load_inspected))
     with captured_signals(supervisor.wishes):
         return supervisor.run()

@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 
 class Verb(NamedTuple):
@@ -33,6 +34,7 @@ VERBS = {
     "schema": Verb("tie_forwarder.cli.schema:schema", "Print the JSON Schema of an event."),
     "demo": Verb("tie_forwarder.cli.demo:demo", "Run everything on this machine, with embedded servers."),
     "healthcheck": Verb("tie_forwarder.cli.healthcheck:healthcheck", "Ask a running forwarder whether it is well."),
+    "completion": Verb("tie_forwarder.cli.completion:completion", "Print the completion script of a shell."),
     "version": Verb("tie_forwarder.cli.version:version", "Show the versions of everything involved."),
 }
 
@@ -61,6 +63,11 @@ class LazyGroup(click.Group):
         module, _, attribute = VERBS[cmd_name].target.partition(":")
         command: click.Command = getattr(import_module(module), attribute)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem[str]]:
+        """As click's own, which would load every verb at each press of the tab key."""
+        verbs = [CompletionItem(name, help=VERBS[name].summary) for name in VERBS if name.startswith(incomplete)]
+        return [*verbs, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -20,6 +20,7 @@ from tie_forwarder.errors import ForwarderError
 
 _WEAK_HASHES = frozenset({"md5", "sha1"})
 _RENEW = "renew the certificate"
+_ABSENT = "does not exist"
 
 
 class Finding(NamedTuple):
@@ -77,6 +78,17 @@ def reading_findings(path: Path) -> list[Finding]:
     """Whether the file is there and may be read by this user."""
     content = _content(path)
     return [content] if isinstance(content, Finding) else []
+
+
+def secret_findings(path: Path) -> list[Finding]:
+    """Whether the file of a password is there, may be read, and holds one."""
+    content = _content(path)
+    if isinstance(content, Finding) and content.message == _ABSENT:
+        remedy = f"put it there, or pass it to the service as the credential {path.name}"
+        return [Finding(_ABSENT, remedy)]
+    if isinstance(content, Finding):
+        return [content]
+    return [] if content.strip(b"\r\n") else [Finding("is empty", "write the secret into it")]
 
 
 def authority_findings(path: Path, *, now: datetime | None = None) -> list[Finding]:
@@ -143,7 +155,7 @@ def _content(path: Path) -> bytes | Finding:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        return Finding("does not exist", "correct the path, or put the file there")
+        return Finding(_ABSENT, "correct the path, or put the file there")
     except OSError as error:
         remedy = "make it a file that the user who runs the forwarder may read"
         return Finding(f"cannot be read: {error.strerror or type(error).__name__}", remedy)

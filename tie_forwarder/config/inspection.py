@@ -11,10 +11,13 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tie_forwarder.config.faults import Fault
 from tie_forwarder.config.model import Config
+
+if TYPE_CHECKING:
+    from tie_forwarder.config.fabric_file import FabricFile
 
 _PATIENCE_SECONDS = 30.0
 
@@ -33,6 +36,8 @@ class Inspection(NamedTuple):
 
     faults: list[Fault]
     certificates: list[Certificate]
+    dxl_files: list[Path]
+    """What dxl.config_file names, whether it could be read or not: certificates and key."""
 
 
 def inspect(config: Config, *, patience_seconds: float = _PATIENCE_SECONDS) -> Inspection:
@@ -52,17 +57,18 @@ def inspect(config: Config, *, patience_seconds: float = _PATIENCE_SECONDS) -> I
 
 
 def _inspect_here(config: Config) -> Inspection:
+    from tie_forwarder.config.fabric_file import FabricFile
     from tie_forwarder.config.verification import verify
 
-    return Inspection(verify(config), _certificates(config))
+    fabric = FabricFile(file=config.dxl.config_file, place="")
+    files = [fabric.certificate(setting) for setting in ("BrokerCertChain", "CertFile", "PrivateKey")]
+    return Inspection(verify(config), _certificates(config, fabric), [file for file in files if file is not None])
 
 
-def _certificates(config: Config) -> list[Certificate]:
+def _certificates(config: Config, fabric: FabricFile) -> list[Certificate]:
     from tie_forwarder.config.certificates import certificate_expiry
-    from tie_forwarder.config.fabric_file import FabricFile
     from tie_forwarder.errors import ForwarderError
 
-    fabric = FabricFile(file=config.dxl.config_file, place="")
     paths: dict[str, Any] = {
         "dxl_client": fabric.certificate("CertFile"),
         "dxl_brokers": fabric.certificate("BrokerCertChain"),

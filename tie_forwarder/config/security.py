@@ -119,8 +119,11 @@ def read_secret(secret: SecretStr | None, file: Path | None, option: str) -> str
     if file is None:
         return None if secret is None else secret.get_secret_value()
     try:
-        return file.read_text(encoding="utf-8").rstrip("\r\n")
+        content = file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         remedy = "make the file readable for the user that runs the forwarder"
         raise ForwarderError(f"{option} = {str(file)!r}: {reason}", remedy=remedy) from error
+    if not content:
+        raise ForwarderError(f"{option} = {str(file)!r}: is empty", remedy="write the secret into it")
+    return content

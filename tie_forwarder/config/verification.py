@@ -15,7 +15,7 @@ from tie_forwarder.config.certificates import (
     authority_findings,
     certificate_findings,
     key_findings,
-    reading_findings,
+    secret_findings,
 )
 from tie_forwarder.config.fabric_file import FabricFile
 from tie_forwarder.config.faults import Fault
@@ -47,7 +47,7 @@ def _kafka_findings(config: Config, now: datetime | None) -> Iterator[tuple[str,
         "schema_registry.password_file": registry.password_file,
     }
     for option, path in secrets.items():
-        for finding in reading_findings(path) if path else ():
+        for finding in secret_findings(path) if path else ():
             yield f"kafka.{option}", path or Path(), finding
     for option, path in {"security.ca_file": security.ca_file, "schema_registry.ca_file": registry.ca_file}.items():
         for finding in authority_findings(path, now=now) if path else ():

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from tie_forwarder.config.inspection import Certificate
 from tie_forwarder.health import Facts
 from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
+from tie_forwarder.supervisor.surge import Surge
 
 
 def facts_of(
@@ -20,6 +22,8 @@ def facts_of(
     spool: Spool,
     flow: Flow,
     accounts: Accounts,
+    certificates: tuple[Certificate, ...],
+    surge: Surge,
 ) -> Facts:
     """One moment's facts. Asks nothing that could block."""
     oldest = spool.oldest_received_at_ms
@@ -42,4 +46,7 @@ def facts_of(
         ledger_imbalance=accounts.snapshot["imbalance"],
         role=publisher.role.role,
         compacted=publisher.compacted,
+        certificates=certificates,
+        last_surge_at=surge.seen_at,
+        last_surge=surge.text,
     )

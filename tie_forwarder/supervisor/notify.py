@@ -7,9 +7,24 @@ import socket
 import time
 from collections.abc import Mapping
 
+from tie_forwarder.health import Assessment
+
 _MICROSECONDS = 1_000_000
 _START_GOES_ON_SECONDS = 10.0
 _LONGEST_STATUS = 400
+_ALL_IS_WELL = {
+    "ok": "ok: events are received and go to Kafka",
+    "standby": "standby: events are received; another member of the group publishes them",
+}
+
+
+def sentence(assessment: Assessment) -> str:
+    """How the service is, in plain words: what `systemctl status` shows."""
+    if not assessment.problems:
+        return _ALL_IS_WELL[assessment.state]
+    worst = assessment.problems[0]
+    parts = [part for part in (worst.detail, worst.remedy) if part]
+    return f"{worst.state}, {worst.reason.replace('_', ' ')}: {'; '.join(parts)}"
 
 
 class Notifier:
@@ -40,8 +55,12 @@ class Notifier:
             self._send("READY=1")
 
     def reloading(self) -> None:
-        """RELOADING=1; `ready_again` ends it."""
-        self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
+        """RELOADING=1 with the time, which `Type=notify-reload` asks for; `ready_again` ends it.
+
+        Not before the first READY: who still starts cannot reload, and READY would have to follow.
+        """
+        if self._ready:
+            self._send(f"RELOADING=1\nMONOTONIC_USEC={time.monotonic_ns() // 1000}")
 
     def ready_again(self) -> None:
         """READY=1 after a reload, if the service had been ready before it."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 
 from tie_forwarder.config import Config
+from tie_forwarder.config.inspection import Certificate
 from tie_forwarder.health import Assessment, Facts, Health
 from tie_forwarder.http.board import Board, Notice
 from tie_forwarder.log import Log
@@ -21,13 +22,16 @@ from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.gauges import export
 from tie_forwarder.supervisor.growth import Growth
 from tie_forwarder.supervisor.guard import Guard
-from tie_forwarder.supervisor.notify import Notifier
+from tie_forwarder.supervisor.notify import Notifier, sentence
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.rates import Rates
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
 from tie_forwarder.supervisor.report import status_report
+from tie_forwarder.supervisor.surge import Surge
 
 _STARTING_SECONDS = 15.0
+_LONGEST_TURN_SECONDS = 5.0
+"""A process that was stopped, or a machine that slept, has received nothing meanwhile."""
 
 
 class Observation:
@@ -64,16 +68,20 @@ class Observation:
         self._health = Health(now=time.time)
         self._rates = Rates()
         self._growth = Growth()
+        self._surge = Surge()
+        self._looked_at = time.monotonic()
         self._was_ready = self._was_ever_ready = False
 
     def look(self, config: Config, *, live: bool, stopping: bool) -> None:
         """Writes down how things are. `live` is whether every loop makes progress."""
         now = time.time()
-        facts = self._facts(now, stopping)
-        assessment = self._assess(facts)
-        ready = self._receiver.ready and not self._flow.disk_error and not stopping
         certificates = self._certificates.current(config)
         letters = self._accounts.letters
+        self._surge.look(received=self._accounts.snapshot["received"], dead_lettered=letters.total)
+        facts = self._facts(now, stopping, certificates)
+        assessment = self._assess(facts)
+        ready = self._receiver.ready and not self._flow.disk_error and not stopping
+        self._count_receiving()
         self._rates.look({**self._accounts.snapshot, "dead_lettered": letters.total})
         self._growth.look(self._spool.bytes)
         status = status_report(
@@ -86,21 +94,25 @@ class Observation:
         why = "" if ready else "it is stopping" if stopping else _first_detail(assessment)
         self._board.post(Notice(live=live, ready=ready, why_not_ready=why, status=status))
         export(
-            self._metrics, state=assessment.state, spool=self._spool, receiver=self._receiver,
+            self._metrics, config=config, assessment=assessment, spool=self._spool, receiver=self._receiver,
             publisher=self._publisher, certificates=certificates,
         )  # fmt: skip
-        detail = f": {assessment.reason}: {_first_detail(assessment)}" if assessment.problems else ""
-        self._notifier.tell(assessment.state + detail, ready=ready, live=live)
+        self._notifier.tell(sentence(assessment), ready=ready, live=live)
         if ready != self._was_ready:
             self._was_ready = ready
             self._was_ever_ready = self._was_ever_ready or ready
             self._log.info("forwarder.ready" if ready else "forwarder.not_ready", why=why)
 
-    def _facts(self, now: float, stopping: bool) -> Facts:
+    def _count_receiving(self) -> None:
+        before, self._looked_at = self._looked_at, time.monotonic()
+        if self._receiver.ready:
+            self._metrics.receiving.inc(min(self._looked_at - before, _LONGEST_TURN_SECONDS))
+
+    def _facts(self, now: float, stopping: bool, certificates: tuple[Certificate, ...]) -> Facts:
         return facts_of(
             now=now, starting=now - self._started_at < _STARTING_SECONDS and not self._was_ever_ready,
             stopping=stopping, receiver=self._receiver, publisher=self._publisher, spool=self._spool,
-            flow=self._flow, accounts=self._accounts,
+            flow=self._flow, accounts=self._accounts, certificates=certificates, surge=self._surge,
         )  # fmt: skip
 
     def _assess(self, facts: Facts) -> Assessment:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
 from tie_forwarder.config import Config, ConfigError
-from tie_forwarder.config.inspection import Certificate, Inspection
-from tie_forwarder.errors import ForwarderError
+from tie_forwarder.config.inspection import Inspection
 from tie_forwarder.log import Log, set_level
-from tie_forwarder.supervisor.blueprint import publisher_configuration, receiver_configuration
+from tie_forwarder.supervisor.inputs import Inputs, inputs_of
 
 _NEED_A_RESTART = {
     "dxl": {"fabric", "events", "canary_timeout_seconds"},
@@ -29,9 +26,14 @@ class Change:
     """The configuration that is in force from now on, and whose processes must be started again for it."""
 
     config: Config
-    certificates: tuple[Certificate, ...]
+    found: Inspection
     receiver: bool
     publisher: bool
+
+    @property
+    def new_processes(self) -> list[str]:
+        """The names of those processes."""
+        return [name for name in ("receiver", "publisher") if getattr(self, name)]
 
 
 class Reload:
@@ -42,16 +44,17 @@ class Reload:
 
     def __init__(self, load: Callable[[], tuple[Config, Inspection]]) -> None:
         self._load = load
-        self._receiver: object = None
-        self._publisher: object = None
+        self.inputs = Inputs(None, None)
+        """What the processes run with."""
+        self._log = Log()
 
-    def note(self, config: Config, certificates: Iterable[Certificate]) -> None:
-        """Remembers what the processes run with, the state of their files included. Reads files."""
-        self._receiver, self._publisher = _parts(config, certificates)
+    def note(self, config: Config, found: Inspection) -> None:
+        """Remembers what the processes run with, the content of their files included. Reads files."""
+        self.inputs = inputs_of(config, found.dxl_files)
 
     def again(self, old: Config) -> Change | None:
         """The change against `old`; None, with the faults in the log, when the new one is wrong. Reads files."""
-        log = Log()
+        log = self._log
         try:
             new, found = self._load()
         except ConfigError as error:
@@ -63,23 +66,31 @@ class Reload:
             return None
         changed = _changed_options(old, new)
         need_a_restart = [name for name in changed if _needs_a_restart(name)]
-        config = _kept(old, new, need_a_restart)
-        before = self._receiver, self._publisher
-        self.note(config, found.certificates)
-        change = Change(
-            config=config,
-            certificates=tuple(found.certificates),
-            receiver=self._receiver != before[0],
-            publisher=self._publisher != before[1],
-        )
+        change = self._change(_kept(old, new, need_a_restart), found)
         set_level(new.log.level)
         log.info(
             "reload.done",
             changed=[name for name in changed if name not in need_a_restart],
             need_a_restart=need_a_restart,
-            new_processes=[name for name in ("receiver", "publisher") if getattr(change, name)],
+            new_processes=change.new_processes,
         )
         return change
+
+    def renewed(self, config: Config, found: Inspection) -> Change:
+        """The change where only the content of files is another one; `found` has no fault in them. Reads files."""
+        change = self._change(config, found)
+        self._log.info("renewal.done", new_processes=change.new_processes)
+        return change
+
+    def _change(self, config: Config, found: Inspection) -> Change:
+        before = self.inputs
+        self.note(config, found)
+        return Change(
+            config=config,
+            found=found,
+            receiver=self.inputs.receiver != before.receiver,
+            publisher=self.inputs.publisher != before.publisher,
+        )
 
 
 def _changed_options(old: Config, new: Config) -> list[str]:
@@ -90,36 +101,6 @@ def _changed_options(old: Config, new: Config) -> list[str]:
         for option, value in options.items()
         if before[section][option] != value
     ]
-
-
-def _parts(config: Config, certificates: Iterable[Certificate]) -> tuple[object, object]:
-    """What each process is made from; equal as long as a new one would be no other than the one that runs."""
-    dxl = [certificate.path for certificate in certificates if certificate.role.startswith("dxl_")]
-    security = config.kafka.security
-    files = (security.ca_file, security.certificate_file, security.key_file, config.kafka.schema_registry.ca_file)
-    kafka = [path for path in files if path is not None]
-    try:
-        publisher: object = _without_log_level(publisher_configuration(config, resume=None)), _states(kafka)
-    except ForwarderError:
-        publisher = object()  # a secret has just gone: equal to nothing
-    return (_without_log_level(receiver_configuration(config)), _states([config.dxl.config_file, *dxl])), publisher
-
-
-def _without_log_level(configuration: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in configuration.items() if name != "log_level"}
-
-
-def _states(paths: Sequence[Path]) -> list[tuple[object, ...]]:
-    """Tells a file that was written anew from one that was not."""
-    states: list[tuple[object, ...]] = []
-    for path in paths:
-        try:
-            found = path.stat()
-        except OSError:
-            states.append((path,))
-        else:
-            states.append((path, found.st_ino, found.st_mtime_ns, found.st_size))
-    return states
 
 
 def _needs_a_restart(name: str) -> bool:

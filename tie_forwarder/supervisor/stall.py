@@ -5,8 +5,14 @@ Looks are counted, not seconds: a process that was stopped as a whole, or a mach
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
+
+from tie_forwarder.log import Log
+
+STALLED_EXIT_CODE = 70
 
 
 class StallWatch:
@@ -31,3 +37,10 @@ class StallWatch:
             self._still[name] = self._still[name] + 1 if self._last.get(name) == ticked_at else 0
             self._last[name] = ticked_at
         return [name for name, looks in self._still.items() if looks >= self._patience]
+
+
+def end_at_once(loops: list[str]) -> None:
+    """Ends this process, with the loops that stand still in its log; never returns."""
+    with suppress(Exception):
+        Log().error("forwarder.stalled", loops=loops, exit_code=STALLED_EXIT_CODE)
+    os._exit(STALLED_EXIT_CODE)

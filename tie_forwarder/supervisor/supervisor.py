@@ -6,17 +6,15 @@ that what has been received can still leave. Children are started on the main th
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from contextlib import suppress
 
 from prometheus_client import CollectorRegistry
 
 from tie_forwarder import __version__
 from tie_forwarder.backoff import Backoff
 from tie_forwarder.config import Config
-from tie_forwarder.config.inspection import Certificate
+from tie_forwarder.config.inspection import Inspection
 from tie_forwarder.http.application import Application
 from tie_forwarder.http.board import Board
 from tie_forwarder.http.server import Server
@@ -34,12 +32,10 @@ from tie_forwarder.supervisor.observation import Observation
 from tie_forwarder.supervisor.publisher_backoff import PublisherBackoff
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
-from tie_forwarder.supervisor.reload import Reload
+from tie_forwarder.supervisor.reload import Change, Reload
 from tie_forwarder.supervisor.signals import Wishes
-from tie_forwarder.supervisor.stall import StallWatch
+from tie_forwarder.supervisor.stall import StallWatch, end_at_once
 from tie_forwarder.supervisor.window import Window
-
-STALLED_EXIT_CODE = 70
 
 _TURN_SECONDS = 0.2
 _STALLED_SECONDS = 30
@@ -51,7 +47,7 @@ _PUBLISHER_CLOSE_SECONDS = 3.0
 class Supervisor:
     """The daemon. `run` is its life; everything here belongs to the main thread."""
 
-    def __init__(self, config: Config, *, certificates: list[Certificate], reload: Reload) -> None:
+    def __init__(self, config: Config, *, found: Inspection, reload: Reload) -> None:
         self._config = config
         self._reload = reload
         self._log = Log()
@@ -107,7 +103,7 @@ class Supervisor:
         if config.http.address is not None:
             application = Application(board=self._board, registry=self._metrics.registry)
             self._server = Server(application=application, address=config.http.address)
-        self._certificates = Certificates(monotonic=time.monotonic, first=certificates)
+        self._certificates = Certificates(monotonic=time.monotonic, first=found, in_use=lambda: self._reload.inputs)
         self._notifier = Notifier()
         self._observation = Observation(
             metrics=self._metrics, spool=self._spool, accounts=self._accounts, flow=self._flow,
@@ -141,7 +137,7 @@ class Supervisor:
                 events_unreadable=found.events_lost,
             )  # fmt: skip
         self._accounts.on_start(self._spool.events)
-        self._reload.note(self._config, self._certificates.current(self._config))
+        self._reload.note(self._config, self._certificates.found)
         self._flow_thread.start()
         threading.Thread(target=self._end_when_stalled, name="stall-watch", daemon=True).start()
         self._observe()
@@ -164,6 +160,8 @@ class Supervisor:
         if self._wishes.reload:
             self._wishes.reload = False
             self._take_new_configuration()
+        elif (renewal := self._certificates.take_renewal()) is not None:
+            self._take_up(self._reload.renewed(self._config, renewal), why="its certificate or secret was renewed")
         self._publisher_guard.tick()
         self._receiver_guard.tick()
         self._encourage()
@@ -187,7 +185,7 @@ class Supervisor:
         self._flow.stop()
         self._flow_thread.join(_HURRY_SECONDS if self._wishes.stop_now else _STALLED_SECONDS)
         if self._flow_thread.is_alive():
-            self._end_at_once(["flow"])
+            end_at_once(["flow"])
         if self._server is not None:
             self._server.stop()
         self._accounts.on_idle(self._spool.events)
@@ -218,17 +216,12 @@ class Supervisor:
             self._flow.run()
         except Exception:  # noqa: BLE001 - the thread's edge: what the disk or a bug does to it, the next start mends
             self._log.exception("flow.failed")
-            self._end_at_once(["flow"])
+            end_at_once(["flow"])
 
     def _end_when_stalled(self) -> None:
         """A part of this process that stands still cannot be mended from inside: the service manager takes over."""
         ticks = {"flow": lambda: self._flow.ticked_at, "main": lambda: self._ticked_at}
-        self._end_at_once(StallWatch(ticks=ticks, patience_looks=_STALLED_SECONDS).wait_for_one(look_seconds=1.0))
-
-    def _end_at_once(self, loops: list[str]) -> None:
-        with suppress(Exception):
-            self._log.error("forwarder.stalled", loops=loops, exit_code=STALLED_EXIT_CODE)
-        os._exit(STALLED_EXIT_CODE)
+        end_at_once(StallWatch(ticks=ticks, patience_looks=_STALLED_SECONDS).wait_for_one(look_seconds=1.0))
 
     def _why_receiver_ended(self) -> Restart | None:
         lost = self._receiver.status.lost
@@ -244,11 +237,13 @@ class Supervisor:
         if change is not None:
             self._config = change.config
             self._filtering.load_again(change.config)
-            self._certificates.replace(change.certificates)
             for guard in (self._receiver_guard, self._publisher_guard):
                 guard.say({"verb": "log_level", "level": change.config.log.level})
-            if change.receiver:
-                self._receiver_guard.replace("reload", "its configuration has changed")
-            if change.publisher:
-                self._publisher_guard.replace("reload", "its configuration has changed")
+            self._take_up(change, why="its configuration has changed")
         self._notifier.ready_again()
+
+    def _take_up(self, change: Change, *, why: str) -> None:
+        self._certificates.replace(change.found)
+        for guard in (self._receiver_guard, self._publisher_guard):
+            if guard.name in change.new_processes:
+                guard.replace("reload", why)

@@ -1,0 +1,91 @@
+#!/bin/sh
+# Builds the image with what there is: docker, podman or buildah, which is installed by apt-get where none is.
+#   BUILDER  docker, podman or buildah     default: the first that works
+#   BASE     the image to build on         default: that of the Dockerfile; where no registry gives it and buildah
+#                                          builds as root, one made of Debian's packages by base.sh
+#   IMAGE    the name of the image         default: localhost/tie-forwarder
+#   REQUIREMENTS                           default: requirements.lock
+#   SOURCE_DATE_EPOCH                      default: the time of the last commit; no file is younger than it
+# What pip is configured to use on this machine it uses in the build as well; nothing of it stays in the image.
+set -eu
+cd "$(dirname "$0")/../.."
+default=$(sed -n 's/^ARG BASE=//p' Dockerfile)
+base=${BASE:-} image=${IMAGE:-localhost/tie-forwarder} requirements=${REQUIREMENTS:-requirements.lock}
+version=$(sed -n 's/^version = "\(.*\)"/\1/p' pyproject.toml)
+revision=$(git rev-parse HEAD 2>/dev/null || echo unknown)
+epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
+
+say() { echo "image: $*" >&2; }
+fail() { say "$*"; exit 1; }
+
+install() {
+  command -v apt-get >/dev/null || fail "no docker, podman or buildah here, and no apt-get; install one of them"
+  sudo=; [ "$(id -u)" = 0 ] || sudo=sudo
+  say "installing $*"
+  $sudo apt-get update -qq
+  $sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null
+}
+
+works() { timeout 20 "$1" info >/dev/null 2>&1; }
+
+builder=${BUILDER:-}
+for candidate in docker podman buildah; do
+  [ -n "$builder" ] || ! works "$candidate" || builder=$candidate
+done
+if [ -z "$builder" ]; then
+  install buildah
+  builder=buildah
+fi
+
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+trap 'exit 130' INT TERM
+
+# pip's configuration of this machine, from its files and its environment, and the authorities that it trusts.
+authorities=
+for file in "${PIP_CERT:-}" "${SSL_CERT_FILE:-}" /etc/ssl/certs/ca-certificates.crt; do
+  [ -n "$authorities" ] || [ ! -f "$file" ] || authorities=$file
+done
+{
+  echo "[global]"
+  [ -z "$authorities" ] || echo "cert = /etc/ssl/certs/ca-certificates.crt"
+  "${PYTHON:-python3}" -m pip config list 2>/dev/null |
+    sed -n "s/^\(global\|:env:\)\.\(index-url\|extra-index-url\|trusted-host\|proxy\|timeout\|default-timeout\)='\(.*\)'$/\2 = \3/p"
+} >"$scratch/pip.conf"
+set -- --secret "id=pip.conf,src=$scratch/pip.conf"
+[ -z "$authorities" ] || set -- "$@" --secret "id=ca-certificates,src=$authorities"
+
+# In a container or a sandbox buildah may neither make namespaces nor lay one tree over another; these ways always work.
+export BUILDAH_ISOLATION="${BUILDAH_ISOLATION:-chroot}"
+[ "$builder" != buildah ] || buildah info >/dev/null 2>&1 || export STORAGE_DRIVER=vfs
+
+debian_base() {
+  [ "$(id -u)" = 0 ] || fail "$default: no registry gives it; set BASE to an image that is here, or run this as root"
+  command -v debootstrap >/dev/null || install debootstrap
+  say "no registry gives $default: making a base of Debian's packages"
+  deploy/image/base.sh "$scratch/base" >"$scratch/base.log" 2>&1 || { tail -n 5 "$scratch/base.log" >&2; exit 1; }
+  container=$(buildah from scratch)
+  buildah add --quiet "$container" "$scratch/base" / >/dev/null
+  buildah config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
+  # Committed, it is a base like any other, and a later build finds it.
+  buildah commit --quiet --rm --timestamp "$epoch" "$container" "$1" >/dev/null
+}
+
+if [ -z "$base" ]; then
+  base=$default
+  if [ "$builder" = buildah ] && ! timeout 120 buildah pull --quiet "$default" >/dev/null 2>&1; then
+    base=localhost/tie-forwarder-base:$(. /etc/os-release && echo "$VERSION_CODENAME")
+    buildah inspect --type image "$base" >/dev/null 2>&1 || debian_base "$base"
+  fi
+fi
+
+set -- "$@" --build-arg "BASE=$base" --build-arg "REQUIREMENTS=$requirements" \
+  --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --tag "$image:$version" --tag "$image:latest"
+say "building $image:$version on $base with $builder"
+case $builder in
+  docker) DOCKER_BUILDKIT=1 docker build --build-arg "SOURCE_DATE_EPOCH=$epoch" "$@" . ;;
+  podman) podman build --format docker --timestamp "$epoch" "$@" . ;;
+  # The format of Docker, since only that has a health check.
+  buildah) buildah bud --format docker --timestamp "$epoch" "$@" . ;;
+  *) fail "BUILDER=$builder: not known; give docker, podman or buildah" ;;
+esac

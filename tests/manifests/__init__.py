@@ -1,0 +1,1 @@
+"""deploy/compose and deploy/kubernetes, held against who will read them."""
