@@ -95,6 +95,7 @@ def test_a_running_service_is_recognised_and_not_disturbed(
     answer = Site(forwarder.config, forwarder.config_file, reader(capsys)).check()
     assert answer.exit_code == 0, answer.lines
     assert answer.line("port.free").found.startswith("held by the service itself, which runs: forwarder of the group")
+    assert answer.line("disk.lock").found.startswith(f"in use by process {forwarder.part('main').pid} (")
     assert answer.line("service.state", "forwarder").found.startswith("ok since ")
     assert answer.line("transactions.ability").found.startswith("the coordinator answers; its last transaction is ")
     publisher.publish_detections(range(10, 20))
@@ -107,6 +108,7 @@ def test_a_running_service_is_recognised_and_not_disturbed(
     other.config["group"] = {**forwarder.config["group"], "member": "another"}
     line = other.failure("port.free")
     assert "held by another tie-forwarder: forwarder of the group" in line.found
+    assert "spool.directory of its own" in other.failure("disk.lock").remedy
 
 
 def test_without_the_option_nothing_is_asked(site: Site, capsys: pytest.CaptureFixture[str]) -> None:

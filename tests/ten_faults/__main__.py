@@ -28,7 +28,7 @@ def make(fault: Fault, *, directory: Path, authority: Authority, kafka: KafkaClu
     """One fault, from a forwarder that is well to what is shown."""
     stage = Stage(
         name=fault.name.replace(" ", "-").lower(), directory=directory, authority=authority, kafka=kafka,
-        small_disk=fault.small_disk, deaf=fault.deaf,
+        small_disk=fault.small_disk, deaf=fault.deaf, short_lived=fault.short_lived,
     )  # fmt: skip
     with stage.open():
         try:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import datetime, timezone
 
 from tests.harness.fake_fabric import Behaviour, FakeFabric
 from tests.harness.load import FabricPublisher
 from tests.harness.mosquitto import Mosquitto
-from tests.ten_faults.stage import EVENTS, USER, Stage
+from tests.harness.waiting import wait_until
+from tests.ten_faults.stage import EVENTS, SHORT_LIFE, USER, Stage
 
 _MORE = range(EVENTS, 2 * EVENTS)
 
@@ -30,6 +31,8 @@ class Fault:
     mend: Callable[[Stage], object] = lambda _stage: None
     small_disk: bool = False
     deaf: bool = False
+    short_lived: bool = False
+    """Whether the certificate ends soon after the start."""
 
 
 def _stop_fabric(stage: Stage) -> None:
@@ -43,10 +46,11 @@ def _make_deaf(stage: Stage) -> None:
 
 
 def _let_certificate_expire(stage: Stage) -> None:
-    """As on the day it ends: the broker refuses the next handshake."""
+    """It ends while the connection stands, which lives on; the broker refuses the next one."""
     assert isinstance(stage.fabric, Mosquitto)
-    ended = datetime.now(timezone.utc) - timedelta(minutes=1)
-    stage.authority.issue("forwarder", valid_until=ended)
+    assert stage.certificate_ends is not None
+    ends = stage.certificate_ends
+    wait_until(lambda: datetime.now(timezone.utc) > ends, timeout=SHORT_LIFE.total_seconds(), what="its end")
     stage.fabric.restart()
 
 
@@ -97,7 +101,7 @@ FAULTS = (
     Fault("fabric deaf", _make_deaf, (("degraded", "deaf"),), ("fabric.canary",), deaf=True),
     Fault(
         "certificate expired", _let_certificate_expire, (("degraded", "certificate_expired"),),
-        ("certificate.expiry", "fabric.tls"),
+        ("certificate.expiry", "fabric.tls"), short_lived=True,
     ),
     Fault("wrong password", _spoil_password, (("blocked", "authentication"),), ("kafka.login",)),
     Fault("ACL missing", _revoke, (("blocked", "topic_authorization"),), ("topic.rights",)),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from tie_forwarder.demo.certificates import Authority
 
 USER, PASSWORD = "forwarder", "right-password-9317"
 EVENTS = 20
+SHORT_LIFE = timedelta(seconds=45)
+"""Of a certificate that is to end; longer than a forwarder takes to start."""
+
 _SMALL_DISK = "48m"
 
 
@@ -26,7 +30,15 @@ class Stage:
     """One forwarder with a fabric and topics of its own, on a Kafka that asks for a password and for rights."""
 
     def __init__(
-        self, *, name: str, directory: Path, authority: Authority, kafka: KafkaCluster, small_disk: bool, deaf: bool
+        self,
+        *,
+        name: str,
+        directory: Path,
+        authority: Authority,
+        kafka: KafkaCluster,
+        small_disk: bool,
+        deaf: bool,
+        short_lived: bool,
     ) -> None:
         self.name = name
         self.directory = directory / name
@@ -38,7 +50,9 @@ class Stage:
             directory=self.directory / "fabric", authority=authority
         )
         self.forwarder = self._make_forwarder()
+        self.certificate_ends: datetime | None = None
         self._small_disk = small_disk
+        self._short_lived = short_lived
 
     @contextmanager
     def open(self) -> Iterator[Stage]:
@@ -47,6 +61,9 @@ class Stage:
             self.directory.mkdir(parents=True, exist_ok=True)
             self.password.write_text(PASSWORD)
             assert isinstance(self.fabric, Mosquitto | FakeFabric)
+            if self._short_lived:
+                self.certificate_ends = datetime.now(timezone.utc) + SHORT_LIFE
+                self.authority.issue("forwarder", valid_until=self.certificate_ends)
             stack.enter_context(self.fabric)
             self.topics.create(self.kafka.administration, partitions=1)
             self._grant()
