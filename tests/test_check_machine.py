@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import socket
 import subprocess
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -31,9 +32,11 @@ from tests.trial import Site, reader
 from tie_forwarder.cli.findings import as_lines, as_page
 from tie_forwarder.demo.certificates import Authority
 from tie_forwarder.trial import certificates, disk, port
-from tie_forwarder.trial.finding import Finding, State
+from tie_forwarder.trial.finding import Finding, State, Trying
 from tie_forwarder.trial.lines import AREAS, LINES
 from tie_forwarder.trial.mounts import file_system_of
+from tie_forwarder.trial.names import addresses_of
+from tie_forwarder.trial.process import Process
 from tie_forwarder.trial.session import Result
 
 NOW = datetime.now(timezone.utc)
@@ -80,6 +83,13 @@ def test_files_that_are_missing_are_named_and_the_rest_is_tried(site: Site, tmp_
     site.config = {**site.config, "kafka": {"security": {"protocol": "sasl_plaintext", "sasl": {
         "mechanism": "PLAIN", "username": "u", "password_file": str(tmp_path / "secret")}}}}  # fmt: skip
     assert site.check().exit_code == 78
+
+
+def test_a_registry_that_is_not_there_is_told(site: Site) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    site.config["kafka"]["schema_registry"] = {"url": url}
+    line = site.failure("registry.schemas")
+    assert line.found.startswith(f"the schema registry at {url}: ")
 
 
 # Certificates
@@ -272,6 +282,7 @@ def test_it_ends_in_time_whatever_hangs(
     assert hung["remedy"]
     assert found["configuration.files", str(site.file)]["state"] == "failed"
     assert found["kafka.server", servers[0]]["state"] == "failed"
+    assert found["kafka.server", servers[1]]["found"].startswith("kafka.nowhere.invalid is not found")
     assert found["disk.flush", site.config["spool"]["directory"]]["state"] == "ok"
     (fabric,) = [line for (code, _), line in found.items() if code == "fabric.tls"]
     assert "stays silent" in fabric["found"]
@@ -292,6 +303,28 @@ def test_it_ends_in_time_when_its_own_files_hang(site: Site, hanging: str, words
     assert done.returncode == 1
     assert f"{words}; remedy: " in done.stdout
     assert done.stderr == ""
+
+
+def test_a_name_server_that_does_not_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    def wait(*_: object, **__: object) -> list[Any]:
+        answered.wait(30)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    assert addresses_of("broker.example", seconds=0.1) == "the name servers have not answered in 0 s"
+    answered.set()
+
+
+def test_a_process_that_dies_is_a_failure_and_never_a_success() -> None:
+    for module, words in (("json", "has no attribute 'steps'"), ("tie_forwarder.nowhere", "died")):
+        process = Process(module=module, settings={}, expected=[Trying("disk.rights", "a"), Trying("disk.space", "a")])
+        process.start()
+        process.wait(20)
+        failed, untried = process.findings()
+        assert (failed.code, failed.state, words in failed.found) == ("disk.rights", State.FAILED, True)
+        assert untried.state is State.NOT_TRIED
 
 
 # How it is shown
