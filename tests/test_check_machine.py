@@ -349,6 +349,11 @@ def test_the_page_fits_into_a_terminal(site: Site) -> None:
     page = list(map(unstyle, as_page(Result(findings, 1), columns=80)))
     assert max(map(len, page)) <= 80
     assert [heading for heading in AREAS.values() if heading not in page] == []
+    untried = [
+        Finding(f"topic.{aspect}", "t", State.NOT_TRIED, "an earlier line failed") for aspect in ("size", "rights")
+    ]
+    page = list(map(unstyle, as_page(Result(untried, 1), columns=80)))
+    assert "    - not tried, an earlier line failed: size, rights" in page
 
 
 def test_the_document_has_every_line_and_no_other() -> None:
