@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test browser-test lint faults bench monitoring lock clean install uninstall deb deb-test shipped picture dist dist-test sbom
+.PHONY: setup demo test browser-test lint faults ten-faults bench monitoring lock clean install uninstall deb deb-test shipped picture dist dist-test sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -49,6 +49,11 @@ faults: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m pytest -m long
 	$(BIN)/python -m tests.groups
+
+# Ten faults made for real, and the words that are shown of each, written into docs/runbook.md; five minutes, as root.
+ten-faults: setup
+	$(BIN)/python -m tests.harness.provision
+	$(BIN)/python -m tests.ten_faults
 
 # The systemd service; PREFIX=, DESTDIR=, PYTHON=, PURGE=1 as the script says them.
 install:
