@@ -80,7 +80,9 @@ def test_verbs_and_options_are_those_of_the_program(name: str) -> None:
     for _, verb, *words in commands(name, "tie-forwarder"):
         assert verb in VERBS, f"{name}: tie-forwarder {verb}"
         command = command_line.get_command(click.Context(command_line), verb)
-        assert command is not None
+        while isinstance(command, click.Group):
+            command = command.get_command(click.Context(command), words.pop(0))
+        assert command is not None, f"{name}: tie-forwarder {verb}"
         known = {option for parameter in command.params for option in parameter.opts} | {"--help"}
         used = {word.partition("=")[0] for word in words if word.startswith("--")}
         assert used <= known, f"{name}: tie-forwarder {verb}"

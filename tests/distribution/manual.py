@@ -25,6 +25,7 @@ _EXIT_CODES = {
     "1": "Failed; one sentence on standard error says why.",
     "2": "Wrong usage.",
     "3 to 6": "Of status alone: not running, buffering, blocked, degraded.",
+    "7": "Of spool alone: something is damaged.",
     "70": "A loop of the daemon stood still; the service manager is to start it again.",
     "78": "Bad configuration; every fault stands with its remedy on standard error.",
     "130": "A verb was interrupted by Ctrl-C.",

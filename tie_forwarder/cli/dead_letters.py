@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import heapq
 import logging
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ import click
 
 from tie_forwarder.cli import config_options
 from tie_forwarder.cli.letter_text import entry, json_line, page, summary, whole
+from tie_forwarder.cli.new_file import new_file
 from tie_forwarder.cli.since import selection_options
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.printing import printable
@@ -128,24 +128,14 @@ def _show(topic: DeadLetterTopic, wanted: str, *, as_json: bool, raw: bool, outp
         remedy = "see `tie-forwarder dead-letters` for what is there; Kafka deletes what is older than its retention"
         raise ForwarderError(f"there is no dead letter with the id {event_id!r}", remedy=remedy)
     if output is not None:
-        _write(output, found.payload)
+        with new_file(output) as stream:
+            stream.write(found.payload)
         click.echo(f"{len(found.payload)} bytes written to {output}", err=True)
     elif raw:
         sys.stdout.buffer.write(found.payload)
     else:
         marker = topic.markers().get(packed(event_id))
         click.echo(json_line(whole(found, marker)) if as_json else page(found, marker))
-
-
-def _write(file: Path, payload: bytes) -> None:
-    """To a new file, for its owner only: never over another one, and never through a link."""
-    try:
-        descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(payload)
-    except OSError as error:
-        remedy = "name a file that does not exist, in a directory that this user may write"
-        raise ForwarderError(f"--output {file}: {error.strerror or error}", remedy=remedy) from error
 
 
 class _Unseen:

@@ -26,6 +26,7 @@ VERBS = {
     "run": Verb("tie_forwarder.cli.run:run", "Forward events until told to stop."),
     "check": Verb("tie_forwarder.cli.check:check", "Check the configuration and the files that it names."),
     "status": Verb("tie_forwarder.cli.status:status", "Show how a running forwarder is, and what to do."),
+    "spool": Verb("tie_forwarder.cli.spool:spool", "Look into a spool, check it, export it, repair it."),
     "tail": Verb("tie_forwarder.cli.tail:tail", "Print events as they arrive from the fabric."),
     "simulate": Verb("tie_forwarder.cli.simulate:simulate", "Publish events to a fabric."),
     "dead-letters": Verb("tie_forwarder.cli.dead_letters:dead_letters", "List dead letters, or show one."),

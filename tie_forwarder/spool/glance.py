@@ -36,7 +36,7 @@ class Glance(NamedTuple):
 def glance(directory: Path) -> Glance:
     """Looks. Never raises: a spool that is not there is an empty one."""
     damaged = tuple(sorted(folder.name for folder in directory.glob("damaged-*")))
-    holder = _holder(directory / lock.FILE_NAME)
+    holder = holder_of(directory)
     try:
         if database.look_at(directory / database.FILE_NAME) is database.FileState.ABSENT:
             return Glance(holder, 0, 0, None, damaged, "")
@@ -51,8 +51,9 @@ def glance(directory: Path) -> Glance:
     return Glance(holder, events, size, None if first is None else first[0], damaged, suspect)
 
 
-def _holder(path: Path) -> int | None:
-    """Who has locked the file. Asked of the kernel's list, since a lock taken for a moment could keep a daemon out."""
+def holder_of(directory: Path) -> int | None:
+    """The process that has the spool. Asked of the kernel's list: a lock taken for a moment could keep a daemon out."""
+    path = directory / lock.FILE_NAME
     try:
         found = path.stat()
         named = path.read_text(encoding="ascii", errors="replace").strip()

@@ -54,26 +54,28 @@ class Reader:
         """
         assert self._connection is not None, "open() comes before read()"
         try:
-            return self._read(self._connection, after, through, limit)
+            return read_page(self._connection, after=after, through=through, limit=limit)
         except sqlite3.DatabaseError as error:
             if not database.is_disk_trouble(error):
                 suspicion.raise_on(self._directory, str(error))
             raise
 
-    def _read(self, connection: sqlite3.Connection, after: int, through: int, limit: int) -> Page:
-        rows: list[Row] = []
-        corrupt: list[int] = []
-        position, size = after, 0
-        with closing(connection.execute(_SELECT, (after, through, limit))) as cursor:
-            for raw in cursor:
-                position = raw[0]
-                try:
-                    row = unpack(raw)
-                except CorruptRow:
-                    corrupt.append(position)
-                    continue
-                rows.append(row)
-                size += len(row.record.value) + len(raw[5])
-                if size >= _PAGE_BYTES:
-                    break
-        return Page(rows, corrupt, position)
+
+def read_page(connection: sqlite3.Connection, *, after: int, through: int, limit: int) -> Page:
+    """The same over any connection, and without a word to the writer. Raises sqlite3.DatabaseError."""
+    rows: list[Row] = []
+    corrupt: list[int] = []
+    position, size = after, 0
+    with closing(connection.execute(_SELECT, (after, through, limit))) as cursor:
+        for raw in cursor:
+            position = raw[0]
+            try:
+                row = unpack(raw)
+            except CorruptRow:
+                corrupt.append(position)
+                continue
+            rows.append(row)
+            size += len(row.record.value) + len(raw[5])
+            if size >= _PAGE_BYTES:
+                break
+    return Page(rows, corrupt, position)

@@ -24,6 +24,7 @@ _CHECKED_BYTES = 512 * 1024 * 1024
 
 _MENDED = ".mended"
 _NEW = ".new"
+_UNFINISHED = "an earlier start was ended while it mended the spool"
 
 
 class Recovery(NamedTuple):
@@ -54,19 +55,30 @@ def open_writer(directory: Path) -> tuple[sqlite3.Connection, Recovery]:
     return database.connect_writer(path), recovery
 
 
+def mended(path: Path) -> Path:
+    """Where the complete new file waits for the place of the damaged one at `path`."""
+    return path.with_name(path.name + _MENDED)
+
+
+def reason_to_mend(directory: Path, *, thorough: bool = False) -> str:
+    """Why the next start would mend the spool in `directory`; empty when it is sound, or there is none. Only reads.
+
+    `thorough` walks through a file of any size, which may take minutes. Raises as `open_writer`.
+    """
+    path = directory / database.FILE_NAME
+    if mended(path).exists():
+        return _UNFINISHED
+    return _fault(path, database.look_at(path), thorough=thorough)
+
+
 def _prepare(path: Path, state: FileState) -> Recovery:
-    remains = [piece for piece in pieces(path) if piece.exists()]
-    if state is FileState.FOREIGN:
-        empty = path.is_file() and path.stat().st_size == 0
-        foreign = "the file is not a spool of tie-forwarder, or its head is lost"
-        return _mend(path, "the file is empty" if empty else foreign)
+    reason = _fault(path, state)
+    if reason:
+        return _mend(path, reason)
     if state is FileState.OURS:
-        reason = suspicion.read(path.parent) or _damage(path)
-        return _mend(path, reason) if reason else _SOUND
-    if any(piece.stat().st_size for piece in remains if not piece.name.endswith("-shm")):
-        return _mend(path, "there is a log without the file that it belongs to")
-    for piece in remains:
-        piece.unlink()  # an index of nothing: no event is in it
+        return _SOUND
+    for piece in pieces(path):
+        piece.unlink(missing_ok=True)  # an index of nothing: no event is in it
     new = path.with_name(path.name + _NEW)
     database.create(new)
     new.rename(path)
@@ -75,13 +87,24 @@ def _prepare(path: Path, state: FileState) -> Recovery:
     return _SOUND
 
 
-def _damage(path: Path) -> str:
+def _fault(path: Path, state: FileState, *, thorough: bool = False) -> str:
+    """What must be mended before the spool can be used; empty when nothing must."""
+    if state is FileState.FOREIGN:
+        empty = path.is_file() and path.stat().st_size == 0
+        return "the file is empty" if empty else "the file is not a spool of tie-forwarder, or its head is lost"
+    if state is FileState.OURS:
+        return suspicion.read(path.parent) or _damage(path, thorough=thorough)
+    remains = [piece for piece in pieces(path) if piece.exists() and not piece.name.endswith("-shm")]
+    return "there is a log without the file that it belongs to" if any(p.stat().st_size for p in remains) else ""
+
+
+def _damage(path: Path, *, thorough: bool) -> str:
     """What is wrong with the file; empty when it is sound. Raises sqlite3.DatabaseError when it cannot be opened."""
     try:
         with closing(database.connect_reader(path)) as connection:
             size = path.stat().st_size
-            if size <= _CHECKED_BYTES:
-                check = "integrity_check" if size <= _FULLY_CHECKED_BYTES else "quick_check"
+            if thorough or size <= _CHECKED_BYTES:
+                check = "integrity_check" if thorough or size <= _FULLY_CHECKED_BYTES else "quick_check"
                 verdict: bytes = connection.execute(f"PRAGMA {check}(1)").fetchone()[0]
                 return "" if verdict == b"ok" else verdict.decode(errors="replace").replace("\n", " ")
             connection.execute("SELECT min(position), max(position) FROM entry").fetchone()
@@ -97,19 +120,19 @@ def _mend(path: Path, reason: str) -> Recovery:
     database.create(new)
     salvaged = salvage(path, new)
     sync(new)
-    new.rename(path.with_name(path.name + _MENDED))
+    new.rename(mended(path))
     sync(path.parent)
     aside = _replace(path)
     return Recovery(aside, salvaged.kept, salvaged.lost, reason)
 
 
 def _finish_mending(path: Path) -> Recovery | None:
-    mended = path.with_name(path.name + _MENDED)
-    if not mended.exists():
+    complete = mended(path)
+    if not complete.exists():
         return None
-    with closing(database.connect_reader(mended)) as connection:
+    with closing(database.connect_reader(complete)) as connection:
         (kept,) = connection.execute("SELECT count(*) FROM entry").fetchone()
-    return Recovery(_replace(path), kept, 0, "an earlier start was ended while it mended the spool")
+    return Recovery(_replace(path), kept, 0, _UNFINISHED)
 
 
 def _replace(path: Path) -> Path:
@@ -119,7 +142,7 @@ def _replace(path: Path) -> Path:
         if piece.exists():
             piece.rename(aside / piece.name)
     sync(aside)
-    path.with_name(path.name + _MENDED).rename(path)
+    mended(path).rename(path)
     suspicion.clear(path.parent)
     sync(path.parent)
     return aside

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tie_forwarder.spool import database
-from tie_forwarder.spool.row import COLUMNS, CorruptRow, RawRow, destination_text, unpack
+from tie_forwarder.spool.row import COLUMNS, CorruptRow, RawRow, Row, destination_text, unpack
 
 HIGHEST_POSITION = 2**62
 """No spool ever gets there; a higher number is damage."""
@@ -55,6 +55,16 @@ def salvage(damaged: Path, new: Path) -> Salvaged:
                 for piece in pieces(repaired):
                     piece.unlink(missing_ok=True)
     return salvaged
+
+
+def readable_rows(source: sqlite3.Connection) -> Iterator[Row]:
+    """Every row that can be reached and whose checksum fits, in no order, and some of them twice. Never raises."""
+    return (unpack(raw) for raw in _rows(source, _sequence(source)))
+
+
+def expected_rows(source: sqlite3.Connection) -> int:
+    """How many rows there are by the file's own count; 0 where it cannot be read."""
+    return _expected(source)
 
 
 def pieces(path: Path) -> list[Path]:
