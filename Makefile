@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test browser-test lint faults bench lock clean install uninstall deb deb-test shipped picture dist dist-test sbom
+.PHONY: setup demo test browser-test lint faults ten-faults bench monitoring lock clean install uninstall deb deb-test shipped picture dist dist-test sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -32,7 +32,7 @@ lint: setup
 	$(BIN)/mypy
 
 # What has a target of its own is not part of `test`.
-EVERYDAY := not long and not image and not manifests and not distribution
+EVERYDAY := not long and not machine and not image and not manifests and not distribution
 
 test: lint
 	$(BIN)/python -m tests.harness.provision
@@ -50,13 +50,27 @@ faults: setup
 	$(BIN)/python -m pytest -m long
 	$(BIN)/python -m tests.groups
 
+# Ten faults made for real, and the words that are shown of each, written into docs/runbook.md; five minutes, as root.
+ten-faults: setup
+	$(BIN)/python -m tests.harness.provision
+	$(BIN)/python -m tests.ten_faults
+
 # The systemd service; PREFIX=, DESTDIR=, PYTHON=, PURGE=1 as the script says them.
-install uninstall:
-	@PYTHON=$(PYTHON) deploy/systemd/install.sh $@
+install:
+	@PYTHON=$(PYTHON) PIP="$(PIP)" deploy/systemd/install.sh install
+
+uninstall:
+	@deploy/systemd/install.sh uninstall
 
 # The Debian package of this release, in dist/.
 deb: setup
 	@PIP="$(CURDIR)/$(BIN)/python -m pip" deploy/debian/build.sh
+
+# Boots a clean Debian and tries package and service in it; needs root on a Debian, and three minutes.
+deb-test: setup
+	$(BIN)/python -m tests.harness.provision
+	$(BIN)/python -m tests.machine.provision
+	$(BIN)/python -m pytest -m machine
 
 # The man page and the completions, from the command line; commit what it writes.
 shipped: setup
@@ -88,6 +102,10 @@ dist-test: setup dist sbom
 bench: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m tests.bench
+
+# Writes docs/metrics.md and the dashboards anew from the code; commit what it writes.
+monitoring: setup
+	$(BIN)/python -m tests.monitoring
 
 # The container image, by docker, podman or buildah; deploy/image/build.sh says what may be set.
 .PHONY: image image-test manifests-test

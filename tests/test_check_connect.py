@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import MakeForwarder, MakePublisher
+from tests.conftest import MakeForwarder, MakeKafka, MakePublisher
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.kafka.properties import Security
 from tests.harness.mosquitto import Mosquitto
@@ -20,7 +20,7 @@ from tests.harness.ports import free_port
 from tests.harness.topics import Topics
 from tests.trial import Site, reader
 from tie_forwarder.cli import invoke
-from tie_forwarder.demo.certificates import Authority
+from tie_forwarder.demo.certificates import Authority, Identity
 
 USER, PASSWORD, WRONG = "forwarder", "right-password-9317", "wrong-password-5521"
 CLOCK = Path(__file__).parent / "groups" / "clock"
@@ -95,6 +95,7 @@ def test_a_running_service_is_recognised_and_not_disturbed(
     answer = Site(forwarder.config, forwarder.config_file, reader(capsys)).check()
     assert answer.exit_code == 0, answer.lines
     assert answer.line("port.free").found.startswith("held by the service itself, which runs: forwarder of the group")
+    assert answer.line("disk.lock").found.startswith(f"in use by process {forwarder.part('main').pid} (")
     assert answer.line("service.state", "forwarder").found.startswith("ok since ")
     assert answer.line("transactions.ability").found.startswith("the coordinator answers; its last transaction is ")
     publisher.publish_detections(range(10, 20))
@@ -107,6 +108,7 @@ def test_a_running_service_is_recognised_and_not_disturbed(
     other.config["group"] = {**forwarder.config["group"], "member": "another"}
     line = other.failure("port.free")
     assert "held by another tie-forwarder: forwarder of the group" in line.found
+    assert "spool.directory of its own" in other.failure("disk.lock").remedy
 
 
 def test_without_the_option_nothing_is_asked(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
@@ -152,6 +154,31 @@ def test_a_login_that_is_refused_says_why(site: Site, locked: KafkaCluster) -> N
 def test_tls_that_fails_says_why(site: Site, authority: Authority) -> None:
     site.config["kafka"]["security"] = {"protocol": "ssl", "ca_file": str(authority.ca_file)}
     assert "does not speak TLS" in site.failure("kafka.server").found
+
+
+def test_certificates_that_kafka_or_we_refuse_are_told(
+    site: Site, make_kafka: MakeKafka, authority: Authority, tmp_path: Path
+) -> None:
+    kafka = make_kafka(security=Security(protocol="SSL", authority=authority, client_certificates=True))
+    stranger, own = Authority(tmp_path / "stranger"), authority.issue("kafka-client")
+    foreign = stranger.issue("foreign")
+
+    def tls(identity: Identity, authorities: Path) -> dict[str, str]:
+        files = {"ca_file": authorities, "certificate_file": identity.certificate, "key_file": identity.key}
+        return {"protocol": "ssl", **{name: str(path) for name, path in files.items()}}
+
+    server = kafka.bootstrap_servers[0]
+    # The certificate is for 127.0.0.1 and localhost, and not for this name of the same machine.
+    other_name = server.replace("127.0.0.1", "127.1")
+    for address, identity, authorities, words in (
+        (server, own, stranger.ca_file, "its certificate is refused: "),
+        (other_name, own, authority.ca_file, "its certificate is refused: Hostname mismatch"),
+        (server, foreign, authority.ca_file, "it refuses this client's certificate: "),
+    ):
+        site.config["kafka"] |= {"bootstrap_servers": [address], "security": tls(identity, authorities)}
+        line = site.failure("kafka.server")
+        assert words in line.found
+        assert "kafka.security" in line.remedy
 
 
 # Topics
@@ -257,6 +284,7 @@ def test_a_broker_that_cannot_be_reached_and_a_cluster_without_transactions_are_
         assert (answer.exit_code, line.state, line.found) == (1, "failed", "Connection refused")
         assert "advertised.listeners" in line.remedy
         assert answer.line("kafka.login").state == "ok"
+        assert answer.line("kafka.cluster").state == "failed"
         site.config["kafka"] |= {"bootstrap_servers": cluster.internal_servers, "security": {}}
         line = site.failure("transactions.ability")
         assert "at_least_once" in line.remedy

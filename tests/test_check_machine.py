@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import socket
 import subprocess
+import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
 from datetime import datetime, timedelta, timezone
@@ -31,9 +32,11 @@ from tests.trial import Site, reader
 from tie_forwarder.cli.findings import as_lines, as_page
 from tie_forwarder.demo.certificates import Authority
 from tie_forwarder.trial import certificates, disk, port
-from tie_forwarder.trial.finding import Finding, State
+from tie_forwarder.trial.finding import Finding, State, Trying
 from tie_forwarder.trial.lines import AREAS, LINES
 from tie_forwarder.trial.mounts import file_system_of
+from tie_forwarder.trial.names import addresses_of
+from tie_forwarder.trial.process import Process
 from tie_forwarder.trial.session import Result
 
 NOW = datetime.now(timezone.utc)
@@ -82,6 +85,13 @@ def test_files_that_are_missing_are_named_and_the_rest_is_tried(site: Site, tmp_
     assert site.check().exit_code == 78
 
 
+def test_a_registry_that_is_not_there_is_told(site: Site) -> None:
+    url = f"http://127.0.0.1:{free_port()}"
+    site.config["kafka"]["schema_registry"] = {"url": url}
+    line = site.failure("registry.schemas")
+    assert line.found.startswith(f"the schema registry at {url}: ")
+
+
 # Certificates
 
 
@@ -115,14 +125,16 @@ def test_each_fault_of_a_certificate_has_its_line(tmp_path: Path) -> None:
     spoiled: list[tuple[bytes, str, str]] = [
         (b"nothing", "file", "holds no readable PEM certificate"),
         (SHA1_SIGNED.encode(), "signature", "signed with SHA1, which TLS libraries refuse"),
-        (self_signed(bits=1024), "signature", "its RSA key has 1024 bits, which TLS libraries refuse"),
+        (self_signed(bits=1024), "signature", "its RSA key has 1024 bits, which this machine's TLS library refuses"),
         (self_signed(), "key", "does not belong to the certificate"),
-        (self_signed(issuer="tie-forwarder CA"), "chain", "is not signed by the authority of that name"),
     ]
     for content, aspect, words in spoiled:
         client.write_bytes(content)
         line = certificate_lines(authority)[f"certificate.{aspect}", "DXL client"]
         assert (line.state, words in line.found, bool(line.remedy)) == (State.FAILED, True, True), line
+    client.write_bytes(self_signed(issuer="tie-forwarder CA"))
+    line = certificate_lines(authority)["certificate.chain", "DXL client"]
+    assert (line.state, "is not signed by the authority of that name" in line.found) == (State.WARNING, True)
     for begin, end, words in (
         (None, NOW - timedelta(hours=1), "expired on"),
         (NOW + timedelta(hours=1), None, "valid only from"),
@@ -272,6 +284,7 @@ def test_it_ends_in_time_whatever_hangs(
     assert hung["remedy"]
     assert found["configuration.files", str(site.file)]["state"] == "failed"
     assert found["kafka.server", servers[0]]["state"] == "failed"
+    assert found["kafka.server", servers[1]]["found"].startswith("kafka.nowhere.invalid is not found")
     assert found["disk.flush", site.config["spool"]["directory"]]["state"] == "ok"
     (fabric,) = [line for (code, _), line in found.items() if code == "fabric.tls"]
     assert "stays silent" in fabric["found"]
@@ -292,6 +305,28 @@ def test_it_ends_in_time_when_its_own_files_hang(site: Site, hanging: str, words
     assert done.returncode == 1
     assert f"{words}; remedy: " in done.stdout
     assert done.stderr == ""
+
+
+def test_a_name_server_that_does_not_answer_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    answered = threading.Event()
+
+    def wait(*_: object, **__: object) -> list[Any]:
+        answered.wait(30)
+        return []
+
+    monkeypatch.setattr(socket, "getaddrinfo", wait)
+    assert addresses_of("broker.example", seconds=0.1) == "the name servers have not answered in 0 s"
+    answered.set()
+
+
+def test_a_process_that_dies_is_a_failure_and_never_a_success() -> None:
+    for module, words in (("json", "has no attribute 'steps'"), ("tie_forwarder.nowhere", "died")):
+        process = Process(module=module, settings={}, expected=[Trying("disk.rights", "a"), Trying("disk.space", "a")])
+        process.start()
+        process.wait(20)
+        failed, untried = process.findings()
+        assert (failed.code, failed.state, words in failed.found) == ("disk.rights", State.FAILED, True)
+        assert untried.state is State.NOT_TRIED
 
 
 # How it is shown
@@ -316,6 +351,11 @@ def test_the_page_fits_into_a_terminal(site: Site) -> None:
     page = list(map(unstyle, as_page(Result(findings, 1), columns=80)))
     assert max(map(len, page)) <= 80
     assert [heading for heading in AREAS.values() if heading not in page] == []
+    untried = [
+        Finding(f"topic.{aspect}", "t", State.NOT_TRIED, "an earlier line failed") for aspect in ("size", "rights")
+    ]
+    page = list(map(unstyle, as_page(Result(untried, 1), columns=80)))
+    assert "    - not tried, an earlier line failed: size, rights" in page
 
 
 def test_the_document_has_every_line_and_no_other() -> None:

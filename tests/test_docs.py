@@ -47,6 +47,11 @@ def links(document: Path) -> Iterator[tuple[Path, str]]:
         yield (document.parent / path).resolve() if path else document, anchor
 
 
+def make_targets() -> set[str]:
+    text = (ROOT / "Makefile").read_text(encoding="utf-8")
+    return {target for line in re.findall(r"^([\w -]+):", text, re.MULTILINE) for target in line.split()}
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_links_lead_somewhere(name: str) -> None:
     for path, anchor in links(ROOT / name):
@@ -60,8 +65,14 @@ def test_make_targets_exist(name: str) -> None:
     named = set(re.findall(r"^ {4,}(?:sudo )?make ([\w-]+)", text, re.MULTILINE)) | set(
         re.findall(r"`make ([\w-]+)", text)
     )
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert named <= targets
+    assert named <= make_targets()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_files_of_the_tree_that_commands_name_are_there(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    named = re.findall(r"^ {4,}[^#\n]*?((?:deploy|tests|docs)/[\w./-]+|requirements[\w-]*\.lock)", text, re.MULTILINE)
+    assert [path for path in named if not (ROOT / path).exists()] == []
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -108,8 +119,7 @@ def test_every_verb_is_explained() -> None:
 def test_the_workflow_of_the_forge_runs_make_targets_on_every_python_that_is_promised() -> None:
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8"))["jobs"]
     ran = [step["run"].split()[:2] for job in jobs.values() for step in job["steps"] if "run" in step]
-    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    assert all(program == "make" and target in targets for program, target in ran)
+    assert all(program == "make" and target in make_targets() for program, target in ran)
     assert ["make", "test"] in ran
     promised = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', (ROOT / "pyproject.toml").read_text("utf-8"))
     assert promised

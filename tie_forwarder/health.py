@@ -80,6 +80,7 @@ _DROP_REMEDIES = {
     "corrupt": "look into set-aside.ndjson in the spool's directory, and test the disk",
 }
 
+_DEAF_REMEDY = "wait, the receiver is being replaced; if it lasts, restart the DXL broker, which delivers nothing"
 _SLOW_REMEDY = "wait; if it lasts, look at the load and the log of the brokers"
 _BEHIND_REMEDY = "wait while the number falls; if it does not, look at the load of this machine and of the brokers"
 _VAGUE_REMEDY = "wait; if it lasts, look at the log of the brokers and of the forwarder"
@@ -125,13 +126,14 @@ def _receiving(facts: Facts) -> list[Problem]:
     ended = _ended(facts)
     if ended is not None:
         detail = f"the certificate {ended.path} ({ended.role}) ended at {_date(ended)}"
-        remedy = "renew the certificate, put it in the place of the old one and reload"
+        remedy = "renew the certificate and put it in the place of the old one"
         return [Problem("degraded", "certificate_expired", detail, remedy)]
     if facts.starting:
         detail = facts.receiver_trouble or "not yet subscribed"
         return [Problem("degraded", "starting", detail, "wait; if it lasts, see whether the broker runs")]
     if facts.receiver_phase == "receiving":
-        return [Problem("degraded", "deaf", facts.receiver_trouble, "none: the receiver is being replaced")]
+        detail = facts.receiver_trouble or "neither the canary nor an event comes back"
+        return [Problem("degraded", "deaf", detail, _DEAF_REMEDY)]
     remedy = "see whether the DXL broker runs, can be reached and accepts this client's certificate"
     return [Problem("degraded", "fabric_unreachable", facts.receiver_trouble, remedy)]
 
@@ -201,5 +203,5 @@ def _promising(facts: Facts) -> list[Problem]:
     if ending:
         first = min(ending, key=lambda certificate: certificate.ends_at)
         detail = f"the certificate {first.path} ({first.role}) ends at {_date(first)}"
-        found.append(Problem(state, "certificate_ends_soon", detail, "renew it, put it in place and reload"))
+        found.append(Problem(state, "certificate_ends_soon", detail, "renew it and put it in the place of the old one"))
     return found

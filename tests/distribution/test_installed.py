@@ -143,5 +143,5 @@ def test_the_tests_that_need_no_server_pass_with_what_is_installed(environment: 
 
 def test_the_sdist_installs_as_well(environment: Environment, tmp_path: Path) -> None:
     target = tmp_path / "target"
-    environment.pip("--no-deps", "--no-build-isolation", "--target", target, sdist())
+    environment.pip("--no-deps", "--target", target, sdist())
     assert (target / "tie_forwarder" / "py.typed").is_file()

@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,8 @@ def _connect(config: Path | None, overrides: Mapping[str, str], *, create_topics
     """One line for each thing that was tried."""
     from tie_forwarder.cli.findings import as_json, as_lines, as_page
 
-    result = _tried(config, overrides, create_topics=create_topics)
+    with _patience():
+        result = _tried(config, overrides, create_topics=create_topics)
     if as_document:
         click.echo(as_json(result))
         return result.exit_code
@@ -78,6 +80,19 @@ def _connect(config: Path | None, overrides: Mapping[str, str], *, create_topics
     for line in page:
         click.echo(line)
     return result.exit_code
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Tells a person who waits at a terminal how long that may be; nothing of it stays."""
+    shown = sys.stderr.isatty()
+    if shown:
+        click.echo("trying everything, which takes 15 seconds at most ...", nl=False, err=True)
+    try:
+        yield
+    finally:
+        if shown:
+            click.echo("\r\x1b[K", nl=False, err=True)
 
 
 def _tried(config: Path | None, overrides: Mapping[str, str], *, create_topics: bool) -> Result:

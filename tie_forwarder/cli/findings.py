@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import click
@@ -43,12 +43,39 @@ def as_page(result: Result, *, columns: int) -> Iterator[str]:
         yield click.style(AREAS[area], bold=True)
         for subject, lines in groupby(findings, key=lambda finding: finding.subject):
             yield f"  {printable(subject)}"
-            for finding in lines:
-                yield from _wrapped(finding, columns)
+            for untried, run in groupby(lines, key=_why_untried):
+                show = _untried if untried else _each
+                yield from show(list(run), columns)
         yield ""
     colour = "green" if result.works else "red"
     for line in textwrap.wrap(verdict(result), max(columns, _NARROWEST)):
         yield click.style(line, fg=colour, bold=True)
+
+
+def _why_untried(finding: Finding) -> str:
+    """Lines that were not tried for one reason are shown as one."""
+    return finding.found if finding.state is State.NOT_TRIED and not finding.remedy else ""
+
+
+def _untried(findings: Sequence[Finding], columns: int) -> Iterator[str]:
+    if len(findings) == 1:
+        yield from _wrapped(findings[0], columns)
+        return
+    sign = click.style(_SIGNS[State.NOT_TRIED], fg=_COLOURS[State.NOT_TRIED], bold=True)
+    text = f"not tried, {findings[0].found}: {', '.join(map(_aspect, findings))}"
+    first, *rest = textwrap.wrap(printable(text), max(columns - 6, _NARROWEST))
+    yield f"    {sign} {click.style(first, dim=True)}"
+    for line in rest:
+        yield f"      {click.style(line, dim=True)}"
+
+
+def _each(findings: Sequence[Finding], columns: int) -> Iterator[str]:
+    for finding in findings:
+        yield from _wrapped(finding, columns)
+
+
+def _aspect(finding: Finding) -> str:
+    return finding.code.partition(".")[2].replace("_", " ")
 
 
 def verdict(result: Result) -> str:
@@ -68,7 +95,7 @@ def _counted(result: Result, state: State) -> str:
 
 
 def _wrapped(finding: Finding, columns: int) -> Iterator[str]:
-    colour, aspect = _COLOURS[finding.state], finding.code.partition(".")[2].replace("_", " ")
+    colour, aspect = _COLOURS[finding.state], _aspect(finding)
     indent = " " * (6 + _ASPECT_COLUMNS)
     width = max(columns - len(indent), _NARROWEST)
     first, *rest = textwrap.wrap(printable(finding.found), width, break_long_words=False) or [""]

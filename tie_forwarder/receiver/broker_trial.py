@@ -24,7 +24,9 @@ _CANARY_SECONDS = 0.5
 class BrokerTrial:
     """Connects to one broker of a dxlclient.config, which is told by its host and port. One thread."""
 
-    def __init__(self, *, config_file: Path, host: str, port: int, kinds: Sequence[str]) -> None:
+    def __init__(self, *, config_file: Path, host: str, port: int, kinds: Sequence[str], through: str) -> None:
+        """`through` is the host or address that took a connection; empty where a proxy stands between."""
+        self._through = through
         self._host = host
         self._port = port
         self._lost = ""
@@ -77,6 +79,9 @@ class BrokerTrial:
         chosen = [
             broker for broker in config.brokers if (broker.host_name, int(broker.port)) == (self._host, self._port)
         ]
+        for broker in chosen if self._through else ():
+            # dxlclient tries the name first, and waits for name servers that may not answer.
+            broker.host_name, broker.ip_address = self._through, None
         if config.use_websockets:
             config.websocket_brokers = chosen
         else:

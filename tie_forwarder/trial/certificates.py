@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -14,7 +15,7 @@ from tie_forwarder.trial.finding import Finding, Step, Trying, failed, ok, warni
 _SOON = timedelta(days=30)
 _WEAK_HASHES = ("md5", "sha1")
 _SHORTEST_RSA_BITS = 2048
-"""What OpenSSL's second level of security takes, which Linux distributions have as their default."""
+"""What OpenSSL's second level of security takes, which Debian and others have as their default."""
 
 
 def steps(settings: dict[str, Any]) -> Iterator[Step]:
@@ -36,7 +37,7 @@ def steps(settings: dict[str, Any]) -> Iterator[Step]:
 def _client(file: dict[str, Any], found: list[Certificate]) -> Iterator[Step]:
     role, own = file["role"], found[0]
     yield _expiry(role, own)
-    yield _signature(role, own)
+    yield _signature(file, own)
     yield Trying("certificate.key", role)
     key = Path(file["key"])
     faults = certificates.key_findings(key, certificate=Path(file["path"]), password=file["password"])
@@ -76,15 +77,28 @@ def _expiry(role: str, certificate: Certificate) -> Finding:
     return warning(code, role, text, _RENEW) if certificate.ends < now + _SOON else ok(code, role, text)
 
 
-def _signature(role: str, certificate: Certificate) -> Finding:
+def _signature(file: dict[str, Any], certificate: Certificate) -> Finding:
+    role = file["role"]
     code, bits = "certificate.signature", certificate.rsa_bits
     if certificate.signature in _WEAK_HASHES:
         name = certificate.signature.upper()
         return failed(code, role, f"it is signed with {name}, which TLS libraries refuse", _ISSUE_AGAIN)
     if 0 < bits < _SHORTEST_RSA_BITS:
-        return failed(code, role, f"its RSA key has {bits} bits, which TLS libraries refuse", _ISSUE_AGAIN)
+        refused = _key_is_refused(file)
+        whose = "this machine's" if refused else "many a"
+        text = f"its RSA key has {bits} bits, which {whose} TLS library refuses"
+        return (failed if refused else warning)(code, role, text, _ISSUE_AGAIN)
     key = f"RSA with {bits} bits" if bits else "no RSA key"
     return ok(code, role, f"{certificate.signature or 'no separate hash'}, {key}")
+
+
+def _key_is_refused(file: dict[str, Any]) -> bool:
+    """Whether OpenSSL, as this machine has configured it, takes such a certificate."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_cert_chain(file["path"], file["key"], file["password"] or "")
+    except ssl.SSLError as error:
+        return "TOO_SMALL" in (error.reason or "")
+    return False
 
 
 def _issuer(role: str, own: Certificate, known: list[Certificate]) -> Finding:
@@ -98,7 +112,8 @@ def _issuer(role: str, own: Certificate, known: list[Certificate]) -> Finding:
         if own.is_signed_by(item):
             return ok(code, role, f"issued by {item.name}, which is among the authorities here")
     text = f"it names {own.issuer} as its issuer, and is not signed by the authority of that name here"
-    return failed(code, role, text, "have it issued by the present authority, or fetch the one that issued it")
+    # Brokers may know an authority that is not in this file: whether they take it, the handshake tells.
+    return warning(code, role, text, "have it issued by the present authority, or fetch the one that issued it")
 
 
 def _known(path: str | None) -> list[Certificate]:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tie_forwarder.trial.finding import Finding, State, Step, Trying, failed, not_tried, ok, warning
+from tie_forwarder.trial.lock_holder import command_of, holder_of
 from tie_forwarder.trial.mounts import file_system_of
 
 _FLUSHES = 20
@@ -33,6 +34,8 @@ def steps(settings: dict[str, Any]) -> Iterator[Step]:
     there = _nearest(directory)
     rights = _rights(directory, there)
     yield rights
+    yield Trying("disk.lock", subject)
+    yield _lock(subject, directory)
     yield Trying("disk.file_system", subject)
     yield _file_system(subject, there)
     yield Trying("disk.space", subject)
@@ -66,6 +69,15 @@ def _rights(directory: Path, there: Path) -> Finding:
     if there != directory:
         return ok(code, subject, f"it can be made in {there}, by {_user()}")
     return ok(code, subject, f"it can be written by {_user()}, and belongs to {_owner(directory)}")
+
+
+def _lock(subject: str, directory: Path) -> Finding:
+    """Failed where somebody holds it; whether that is the service itself, the session knows."""
+    holder = holder_of(directory)
+    if holder is None:
+        return ok("disk.lock", subject, "nobody is seen to use it")
+    text = f"in use by process {holder} ({command_of(holder) or 'unknown'})"
+    return failed("disk.lock", subject, text, "stop that process, or give this one a spool.directory of its own")
 
 
 def _files(directory: Path) -> list[Path]:

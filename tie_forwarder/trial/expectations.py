@@ -12,7 +12,7 @@ _OF_A_CLIENT = ("file", "expiry", "signature", "key", "chain")
 _OF_AUTHORITIES = ("file", "expiry", "chain")
 _OF_A_BROKER = ("name", "tcp", "tls", "connack", "subscription", "canary")
 _OF_A_TOPIC = ("exists", "replication", "in_sync", "retention", "cleanup", "size", "rights")
-_OF_THE_DISK = ("rights", "file_system", "space", "flush")
+_OF_THE_DISK = ("rights", "lock", "file_system", "space", "flush")
 
 Settings = dict[str, Any]
 

@@ -37,7 +37,7 @@ def steps(settings: dict[str, Any]) -> Iterator[Step]:
         why = f"a proxy stands between: {settings['proxy']}"
         for aspect in ("name", "tcp", "tls", "connack"):
             yield not_tried(f"fabric.{aspect}", subject, why)
-        yield from _session(subject, settings)
+        yield from _session(subject, settings, through="")
         return
     yield Trying("fabric.name", subject)
     hosts = yield from _names(subject, settings)
@@ -50,7 +50,7 @@ def steps(settings: dict[str, Any]) -> Iterator[Step]:
     yield Trying("fabric.tls", subject)
     welcome = yield from _handshake(subject, host, settings)
     if welcome:
-        yield from _session(subject, settings)
+        yield from _session(subject, settings, through=host)
 
 
 def _names(subject: str, settings: dict[str, Any]) -> Generator[Step, None, list[str]]:
@@ -156,7 +156,7 @@ def _context(settings: dict[str, Any]) -> ssl.SSLContext:
     return context
 
 
-def _session(subject: str, settings: dict[str, Any]) -> Iterator[Step]:
+def _session(subject: str, settings: dict[str, Any], *, through: str) -> Iterator[Step]:
     """Yields the lines of the subscriptions and of the canary."""
     from tie_forwarder.receiver.broker_trial import BrokerTrial
 
@@ -166,6 +166,7 @@ def _session(subject: str, settings: dict[str, Any]) -> Iterator[Step]:
         host=settings["host"],
         port=settings["port"],
         kinds=settings["events"],
+        through=through,
     )
     trouble = trial.subscribe(_SUBSCRIBE_SECONDS)
     if trouble:

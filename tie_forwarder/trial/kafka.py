@@ -13,9 +13,11 @@ from tie_forwarder.publisher.handshake import shake_hands
 from tie_forwarder.publisher.inquiry import Inquiry, Topic
 from tie_forwarder.trial import clock, topics
 from tie_forwarder.trial.finding import Step, Trying, failed, not_tried, ok, warning
+from tie_forwarder.trial.names import addresses_of
 from tie_forwarder.trial.transactions import transactions
 
 _LOGIN_CODES = ("authentication", "sasl_mechanism")
+_NAME_SECONDS = 3.0
 _MOST_SECONDS = 6.0
 """Within which all servers must have answered their handshakes, which are made side by side."""
 
@@ -73,7 +75,7 @@ def _shaken(connection: dict[str, Any], servers: Sequence[str]) -> dict[str, Ver
     found: dict[str, Verdict | None] = {}
 
     def shake(server: str) -> None:
-        found[server] = shake_hands(connection, server)
+        found[server] = _unknown_name(server) or shake_hands(connection, server)
 
     threads = [threading.Thread(target=shake, args=(server,), daemon=True) for server in servers]
     for thread in threads:
@@ -82,6 +84,14 @@ def _shaken(connection: dict[str, Any], servers: Sequence[str]) -> dict[str, Ver
     for thread in threads:
         thread.join(max(0.0, deadline - time.monotonic()))
     return {server: found.get(server, _silent(server)) for server in servers}
+
+
+def _unknown_name(server: str) -> Verdict | None:
+    host = server.rpartition(":")[0].strip("[]")
+    found = addresses_of(host, seconds=_NAME_SECONDS)
+    if not isinstance(found, str):
+        return None
+    return Verdict(ErrorClass.TRANSIENT, "connection", f"{server}: {host} is not found: {found}", _MEND_NAME)
 
 
 def _silent(server: str) -> Verdict:
@@ -155,5 +165,6 @@ def _without(server: str, detail: str) -> str:
     return detail.removeprefix(f"{server}: ")
 
 
+_MEND_NAME = "correct the name in kafka.bootstrap_servers, or see to the name servers of this machine"
 _MISSING = Topic(True, False, 0, [], [], None, {})
 _ADVERTISED = "see that advertised.listeners of this broker names what can be reached from here, and that it runs"

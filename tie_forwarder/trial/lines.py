@@ -49,6 +49,7 @@ LINES = {
     "registry.schemas": "it knows the schemas, or would take them",
     "clock.kafka": "this machine's clock and that of Kafka's controller agree",
     "disk.rights": "the spool's directory and the files in it can be written",
+    "disk.lock": "no other process uses the spool; the service that runs here may",
     "disk.file_system": "the spool is on a local disk that outlives a restart",
     "disk.space": "there is room for `spool.max_bytes`",
     "disk.flush": "how long a flush to the disk takes",

@@ -147,14 +147,21 @@ class Trial:
 
 
 def _forgiving(findings: Sequence[Finding]) -> list[Finding]:
-    """One broker of the fabric is enough: where one is well, what failed at the others is a warning."""
+    """What failed alone and is no harm beside the rest."""
     well = any(finding.code == "fabric.canary" and finding.state is State.OK for finding in findings)
-    return [
-        finding._replace(state=State.WARNING)
-        if well and finding.area == "fabric" and finding.state is State.FAILED
-        else finding
-        for finding in findings
-    ]
+    runs = any(finding.code == "service.state" for finding in findings)
+    return [_forgiven(finding, one_broker_is_well=well, service_runs=runs) for finding in findings]
+
+
+def _forgiven(finding: Finding, *, one_broker_is_well: bool, service_runs: bool) -> Finding:
+    """One broker of the fabric is enough, and the service itself may use its spool."""
+    if finding.state is not State.FAILED:
+        return finding
+    if finding.area == "fabric" and one_broker_is_well:
+        return finding._replace(state=State.WARNING)
+    if finding.code == "disk.lock" and service_runs:
+        return ok(finding.code, finding.subject, f"{finding.found}, the service itself")
+    return finding
 
 
 def _told(fault: Fault) -> tuple[str, str]:
