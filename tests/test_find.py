@@ -21,6 +21,8 @@ from tie_forwarder.cli import invoke
 from tie_forwarder.cli.find import UNKNOWN
 from tie_forwarder.events.reasons import Reason
 from tie_forwarder.spool import Changes
+from tie_forwarder.spool.survey import Unwatched
+from tie_forwarder.tracing.search import Search
 from tie_forwarder.tracing.wanted import Wanted
 
 HOSTILE = b"\x1b[2J\n\xc2\x9b\x7f"
@@ -106,7 +108,9 @@ def test_it_is_in_the_spool_though_kafka_is_away(tmp_path: Path, capfd: pytest.C
     (seen,) = said["found"]
     assert (seen["place"], seen["position"], seen["topic"]) == ("spool", 1, "tie.file.detections")
     assert (seen["received_at"], seen["event_time"]) == ("2023-11-14T22:13:20.001Z", "2023-11-14T22:13:20Z")
-    assert [each["position"] for each in found(capfd, sha256_of(3), *config)[1]["found"]] == [3]
+    search = Search(Wanted.parse(sha256_of(3)), steps=Unwatched(), interrupted=lambda: False)
+    assert [each["position"] for each in search.spool(tmp_path / "spool", topics={})] == [3]
+    assert list(search.spool(tmp_path / "nowhere", topics={})) == []
 
     assert invoke(["find", event(2).record.event_id, *config]) == 0
     text = capfd.readouterr().out
