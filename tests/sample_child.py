@@ -9,7 +9,9 @@ from typing import Any
 
 from tie_forwarder.children.frames import Kind
 from tie_forwarder.children.link import ParentLink
-from tie_forwarder.children.log import log
+from tie_forwarder.children.log import log, log_exception
+
+HOSTILE = "a\r\n<0>{}\x1b[2J\x00\x9b31m\u2028\u202e\x7f"
 
 
 def main() -> None:
@@ -34,6 +36,11 @@ def main() -> None:
     os._exit(0)
 
 
+def fail() -> None:
+    """Raises what an enemy has worded."""
+    raise ValueError(HOSTILE)
+
+
 def behave(behaviour: str, link: ParentLink) -> None:
     """Does what it is there for before the status goes out; some behaviours never come back."""
     if behaviour == "print":
@@ -43,6 +50,15 @@ def behave(behaviour: str, link: ParentLink) -> None:
     elif behaviour == "long_line":
         os.write(2, b"x" * 300_000 + b"\n")
         log(logging.INFO, "sample.after")
+    elif behaviour == "hostile":
+        print(HOSTILE)
+        os.write(2, b"\xff\xfe" + HOSTILE.encode() + b"\n")
+        log(logging.INFO, HOSTILE, **{HOSTILE: HOSTILE, "list": [HOSTILE]})
+        logging.getLogger("kafka").error(HOSTILE)
+        try:
+            fail()
+        except ValueError:
+            log_exception("sample.failed")
     elif behaviour == "garbage":
         link.send(b"\xff" * 100)
     elif behaviour == "nonsense":

@@ -19,6 +19,7 @@ from tests.harness.server_process import is_gone
 from tests.harness.waiting import wait_until
 from tie_forwarder.children.child import Child
 from tie_forwarder.children.frames import Decoder, Kind
+from tie_forwarder.log import ConsoleLines, JournalLines, JsonLines
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -105,6 +106,22 @@ def test_a_line_without_an_end_takes_no_memory_and_hides_no_other(
     lines = logged()
     assert max(len(line.get("text", "")) for line in lines) <= 65_536
     assert any(line["event"] == "sample.after" for line in lines)
+
+
+def test_hostile_text_of_a_child_drives_no_terminal_and_forges_no_line(
+    listen: Callable[..., Listening], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    listening = listen("hostile")
+    listening.until_settled()
+    listening.child.kill()
+    listening.child.close()
+    assert len(caplog.records) >= 5
+    for form in (JsonLines(), ConsoleLines(colours=False), JournalLines(JsonLines())):
+        for record in caplog.records:
+            first, *rest = form.format(record).split("\n")
+            assert not set("\r\x1b\x00\x9b\u2028\u202e\x7f") & set(first + "".join(rest))
+            assert all(line.startswith("    ") for line in rest)
 
 
 def test_the_parent_is_heard_and_frames_come_in_order(listen: Callable[..., Listening]) -> None:

@@ -1,12 +1,13 @@
 """Repeats in the log: what says the same again and again is written a few times, and then counted.
 
-The same is the same event, at the same level, with the same texts; numbers among the keys may differ. The count is told
-as `repeated` once the window of time is over: by the next of its kind, or when `tell` is called.
+The same is the same event, at the same level, with the same texts; numbers, also those in a text, may differ. The count
+is told as `repeated` once the window of time is over: by the next of its kind, or when `tell` is called.
 """
 
 from __future__ import annotations
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -17,6 +18,7 @@ WINDOW_SECONDS = 60.0
 WRITTEN_IN_A_WINDOW = 5
 
 _MOST_WINDOWS = 1_000
+_DIGITS = re.compile(r"[0-9]+")
 
 
 @dataclass
@@ -82,8 +84,8 @@ class Repeats(logging.Filter):
 
 def _same(record: logging.LogRecord) -> Any:
     keys = getattr(record, "keys", None) or {}
-    texts = tuple((name, str(value)) for name, value in keys.items() if not isinstance(value, int | float))
-    return record.levelno, record.name, record.getMessage(), texts
+    texts = [f"{name}={value}" for name, value in keys.items() if not isinstance(value, int | float)]
+    return record.levelno, record.name, _DIGITS.sub("#", "\0".join((record.getMessage(), *texts)))
 
 
 def _count(record: logging.LogRecord, repeated: int) -> None:
