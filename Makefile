@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test browser-test lint faults bench lock clean install uninstall deb deb-test shipped picture dist dist-test sbom
+.PHONY: setup demo test browser-test lint faults bench monitoring lock clean install uninstall deb deb-test shipped picture dist dist-test sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -97,6 +97,10 @@ dist-test: setup dist sbom
 bench: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m tests.bench
+
+# Writes docs/metrics.md and the dashboards anew from the code; commit what it writes.
+monitoring: setup
+	$(BIN)/python -m tests.monitoring
 
 # The container image, by docker, podman or buildah; deploy/image/build.sh says what may be set.
 .PHONY: image image-test manifests-test

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 import subprocess
 from pathlib import Path
 
+from tests.commands import commands
 from tests.conftest import MakeForwarder, MakeKafka, MakePublisher
 from tests.harness.detections import detection, message_id
 from tests.harness.kafka.cluster import KafkaCluster
@@ -16,16 +16,9 @@ from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
 from tie_forwarder.config.kafka import Topics as DefaultTopics
 
-ROOT = Path(__file__).parent.parent
 USER, PASSWORD = "tie-forwarder", "right-password-9317"
 # What a cluster of one node cannot do.
 ONE_NODE = {"--replication-factor 3": "--replication-factor 1", "min.insync.replicas=2": "min.insync.replicas=1"}
-
-
-def commands(document: str, tool: str) -> list[str]:
-    """Every command of the tool in the text, its lines joined."""
-    text = (ROOT / document).read_text(encoding="utf-8").replace("\\\n", " ")
-    return [re.sub(r"\s+", " ", line.strip()) for line in text.splitlines() if line.strip().startswith(f"{tool} ")]
 
 
 class Shell:

@@ -125,7 +125,7 @@ def _receiving(facts: Facts) -> list[Problem]:
     ended = _ended(facts)
     if ended is not None:
         detail = f"the certificate {ended.path} ({ended.role}) ended at {_date(ended)}"
-        remedy = "renew the certificate, put it in the place of the old one and reload"
+        remedy = "renew the certificate and put it in the place of the old one"
         return [Problem("degraded", "certificate_expired", detail, remedy)]
     if facts.starting:
         detail = facts.receiver_trouble or "not yet subscribed"
@@ -201,5 +201,5 @@ def _promising(facts: Facts) -> list[Problem]:
     if ending:
         first = min(ending, key=lambda certificate: certificate.ends_at)
         detail = f"the certificate {first.path} ({first.role}) ends at {_date(first)}"
-        found.append(Problem(state, "certificate_ends_soon", detail, "renew it, put it in place and reload"))
+        found.append(Problem(state, "certificate_ends_soon", detail, "renew it and put it in the place of the old one"))
     return found

@@ -1,8 +1,8 @@
 #!/bin/sh
 # Builds the image with what there is: docker, podman or buildah, which is installed by apt-get where none is.
 #   BUILDER  docker, podman or buildah     default: the first that works
-#   BASE     the image to build on         default: that of the Dockerfile; where no registry gives it and buildah
-#                                          builds as root, one made of Debian's packages by base.sh
+#   BASE     the image to build on         default: that of the Dockerfile; where no registry gives it, one made of
+#                                          Debian's packages by base.sh, which needs Debian and root
 #   IMAGE    the name of the image         default: localhost/tie-forwarder
 #   REQUIREMENTS                           default: requirements.lock
 #   SOURCE_DATE_EPOCH                      default: the time of the last commit; no file is younger than it
@@ -57,25 +57,33 @@ set -- --secret "id=pip.conf,src=$scratch/pip.conf"
 
 # In a container or a sandbox buildah may neither make namespaces nor lay one tree over another; these ways always work.
 export BUILDAH_ISOLATION="${BUILDAH_ISOLATION:-chroot}"
-[ "$builder" != buildah ] || buildah info >/dev/null 2>&1 || export STORAGE_DRIVER=vfs
+[ "$builder" = docker ] || "$builder" info >/dev/null 2>&1 || export STORAGE_DRIVER=vfs
+
+known() {
+  if [ "$builder" = buildah ]; then buildah inspect --type image "$1"; else "$builder" image inspect "$1"; fi
+} >/dev/null 2>&1
 
 debian_base() {
   [ "$(id -u)" = 0 ] || fail "$default: no registry gives it; set BASE to an image that is here, or run this as root"
   command -v debootstrap >/dev/null || install debootstrap
   say "no registry gives $default: making a base of Debian's packages"
   deploy/image/base.sh "$scratch/base" >"$scratch/base.log" 2>&1 || { tail -n 5 "$scratch/base.log" >&2; exit 1; }
+  path=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+  if [ "$builder" != buildah ]; then
+    tar -C "$scratch/base" -c . | "$builder" import --change "ENV $path" - "$1" >/dev/null
+    return
+  fi
   container=$(buildah from scratch)
   buildah add --quiet "$container" "$scratch/base" / >/dev/null
-  buildah config --env PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin "$container"
-  # Committed, it is a base like any other, and a later build finds it.
+  buildah config --env "$path" "$container"
   buildah commit --quiet --rm --timestamp "$epoch" "$container" "$1" >/dev/null
 }
 
 if [ -z "$base" ]; then
   base=$default
-  if [ "$builder" = buildah ] && ! timeout 120 buildah pull --quiet "$default" >/dev/null 2>&1; then
+  if ! known "$base" && ! timeout 120 "$builder" pull --quiet "$base" >/dev/null 2>&1; then
     base=localhost/tie-forwarder-base:$(. /etc/os-release && echo "$VERSION_CODENAME")
-    buildah inspect --type image "$base" >/dev/null 2>&1 || debian_base "$base"
+    known "$base" || debian_base "$base"
   fi
 fi
 

@@ -29,11 +29,19 @@ _MASKED = ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/latency_stats", "/p
 class Container:
     """One container: `command` starts it in the foreground, everything else asks it while it runs."""
 
-    def __init__(self, *, image: Image, directory: Path, arguments: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        image: Image,
+        directory: Path,
+        arguments: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self.directory = directory
         self.volumes = {ETC: directory / "etc", STATE: directory / "state", SECRETS: directory / "secrets"}
         self._image = image
         self._arguments = arguments
+        self._environment = dict(environment or {})
         self._id = f"tie-forwarder-{uuid.uuid4().hex[:12]}"
         self._runc = ["runc", "--root", str(directory / "runc")]
         self.command = [*self._runc, "run", "--bundle", str(directory), self._id]
@@ -74,7 +82,7 @@ class Container:
             "ociVersion": "1.0.2",
             "process": {
                 "args": [*config["Entrypoint"], *arguments],
-                "env": config["Env"],
+                "env": [*config["Env"], *(f"{name}={value}" for name, value in self._environment.items())],
                 "cwd": config["WorkingDir"] or "/",
                 "user": {"uid": user, "gid": group},
                 "noNewPrivileges": True,

@@ -63,4 +63,6 @@ def image_again() -> Iterator[Image]:
 
 @pytest.mark.timeout(600)
 def test_a_second_build_gives_the_same_layers(image: Image, image_again: Image) -> None:
+    now, then = (built.config["Labels"]["org.opencontainers.image.revision"] for built in (image_again, image))
+    assert now == then, "the image is of another commit; run `make image` first"
     assert image_again.layers == image.layers

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,17 @@ class ComposeServices:
             self._command(service),
             env={**os.environ, **self._environment(service)},
             cwd=self.directory,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+
+    def execute(self, service: str, words: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """What `docker compose exec SERVICE WORDS` does: run a program beside a service that runs."""
+        return subprocess.run(
+            [*self._program(words[0]), *(self._local(service, word) for word in words[1:])],
+            env={**os.environ, **self._environment(service)},
+            cwd=self._folder(service),
             capture_output=True,
             text=True,
             timeout=60,
@@ -100,6 +111,9 @@ class ComposeServices:
         said = self.services[service]
         image = re.sub(r".*:-|:[^:]*$", "", said["image"].rstrip("}"))
         words = [*said.get("entrypoint", _ENTRYPOINTS.get(image, [])), *said.get("command", _COMMANDS.get(image, []))]
+        if service == "prometheus":
+            # In its container it may have every address.
+            words.append("--web.listen-address=prometheus:9090")
         program, *arguments = words
         return [*self._program(program), *(self._local(service, word) for word in arguments)]
 

@@ -36,6 +36,8 @@ class Accounts:
         """The ledger as of the last commit."""
         self.letters = LastLetters(now=now)
         """The last dead letters, and how many there were."""
+        self.invalid = 0
+        """How many events intake has made dead letters; those that Kafka refused are not among them."""
         self.last_drop_at: float | None = None
         """When an event was last lost, in seconds since the epoch."""
         self.last_drop_reason = ""
@@ -82,6 +84,7 @@ class Accounts:
             if one.reason is not None:
                 self._metrics.dead_lettered.labels(one.reason).inc()
                 self.letters.note(one.record, kind=one.kind)
+                self.invalid += 1
 
     def on_filtered(self, filtered: Filtered) -> None:
         """Intake has judged an event that is not forwarded."""

@@ -77,7 +77,7 @@ class Observation:
         now = time.time()
         certificates = self._certificates.current(config)
         letters = self._accounts.letters
-        self._surge.look(received=self._accounts.snapshot["received"], dead_lettered=letters.total)
+        self._surge.look(received=self._accounts.snapshot["received"], invalid=self._accounts.invalid)
         facts = self._facts(now, stopping, certificates)
         assessment = self._assess(facts)
         ready = self._receiver.ready and not self._flow.disk_error and not stopping
@@ -86,7 +86,10 @@ class Observation:
         self._growth.look(self._spool.bytes)
         status = status_report(
             config=config, assessment=assessment, started_at=self._started_at, now=now,
-            parts=parts_of(facts, assessment.problems, last_letter_at=letters.noted_at),
+            parts=parts_of(
+                facts, assessment.problems, last_letter_at=letters.noted_at,
+                spool_share=self._spool.bytes / self._spool.max_bytes,
+            ),
             receiver=self._receiver, receiver_guard=self._receiver_guard, publisher=self._publisher,
             publisher_guard=self._publisher_guard, spool=self._spool, growth=self._growth,
             ledger=self._accounts.snapshot, rates=self._rates, letters=letters, certificates=certificates,

@@ -1,4 +1,4 @@
-"""Noticing that many of what comes becomes dead letters: a flood of what is no event, or events that we misread."""
+"""Noticing that much of what comes is no valid event: a flood of nonsense, or events that we misread."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 _WITHIN_SECONDS = 60.0
-_LEAST_LETTERS = 20
+_LEAST_INVALID = 20
 _LEAST_SHARE = 0.1
 
 
@@ -24,15 +24,15 @@ class Surge:
         """When it was last so, in seconds since the epoch."""
         self.text = ""
 
-    def look(self, *, received: int, dead_lettered: int) -> None:
+    def look(self, *, received: int, invalid: int) -> None:
         """Takes down the counts since the start as they are now."""
         moment = self._monotonic()
         if not self._looks or moment - self._looks[-1][0] >= 1.0:
-            self._looks.append((moment, received, dead_lettered))
+            self._looks.append((moment, received, invalid))
         while moment - self._looks[0][0] > _WITHIN_SECONDS:
             self._looks.popleft()
-        _, received_before, letters_before = self._looks[0]
-        came, letters = received - received_before, dead_lettered - letters_before
-        if letters >= _LEAST_LETTERS and letters >= _LEAST_SHARE * came:
+        _, received_before, invalid_before = self._looks[0]
+        came, found = received - received_before, invalid - invalid_before
+        if found >= _LEAST_INVALID and found >= _LEAST_SHARE * came:
             self.seen_at = self._now()
-            self.text = f"{letters} of the last {max(came, letters)} events became dead letters"
+            self.text = f"{found} of the last {max(came, found)} events are no valid ones"
