@@ -32,7 +32,7 @@ lint: setup
 	$(BIN)/mypy
 
 # What has a target of its own is not part of `test`.
-EVERYDAY := not long and not image and not manifests and not distribution
+EVERYDAY := not long and not machine and not image and not manifests and not distribution
 
 test: lint
 	$(BIN)/python -m tests.harness.provision
@@ -51,12 +51,21 @@ faults: setup
 	$(BIN)/python -m tests.groups
 
 # The systemd service; PREFIX=, DESTDIR=, PYTHON=, PURGE=1 as the script says them.
-install uninstall:
-	@PYTHON=$(PYTHON) deploy/systemd/install.sh $@
+install:
+	@PYTHON=$(PYTHON) PIP="$(PIP)" deploy/systemd/install.sh install
+
+uninstall:
+	@deploy/systemd/install.sh uninstall
 
 # The Debian package of this release, in dist/.
 deb: setup
 	@PIP="$(CURDIR)/$(BIN)/python -m pip" deploy/debian/build.sh
+
+# Boots a clean Debian and tries package and service in it; needs root on a Debian, and three minutes.
+deb-test: setup
+	$(BIN)/python -m tests.harness.provision
+	$(BIN)/python -m tests.machine.provision
+	$(BIN)/python -m pytest -m machine
 
 # The man page and the completions, from the command line; commit what it writes.
 shipped: setup

@@ -17,6 +17,7 @@ _DEGRADED = {
     "spool_not_writable": "The disk takes nothing, so events that come are kept in memory and then lost.",
     "events_dropped": "Events were lost for good within the last minute.",
     "dead_letters": "Many of the events of the last minute are no valid ones and became dead letters.",
+    "stalled": "A loop of the main process makes no progress; it ends itself, to be started again.",
     "ledger_imbalance": "What came in is not what went out and what is here: a defect of the forwarder.",
 }
 

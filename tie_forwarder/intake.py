@@ -74,16 +74,18 @@ class Intake:
         kind = self._kinds.get(message.topic)
         return UNKNOWN_KIND if kind is None else kind.name
 
-    def accept(self, message: Message) -> Accepted | Filtered:
+    def accept(self, message: Message, name: str | None = None) -> Accepted | Filtered:
         """The record of the message, or the filter that catches its event; what is no valid event is never filtered.
 
-        Never raises: what is no valid event becomes a dead letter with its bytes.
+        `name` is the message's `event_id`, where it is known already. Never raises: what is no valid event becomes a
+        dead letter with its bytes.
         """
+        name = name or event_id(message)
         try:
             kind = self._kinds[message.topic]
         except KeyError:
             detail = "the message came on a topic of no enabled event kind"
-            return _dead_letter(message, UNKNOWN_KIND, Reason.UNKNOWN_TOPIC, detail)
+            return _dead_letter(message, name, UNKNOWN_KIND, Reason.UNKNOWN_TOPIC, detail)
         try:
             event = decode(kind, message.payload)
             caught_by = self.filters.first_that_catches(event)
@@ -92,20 +94,20 @@ class Intake:
             record = render_event(
                 event,
                 message,
-                event_id=event_id(message),
+                event_id=name,
                 fabric=self._fabric,
                 key_by=self._key_by,
                 form=self._formats[kind.name],
             )
             return Accepted(record, kind.name, None, event.unknown_fields, event.time)
         except InvalidEventError as invalid:
-            return _dead_letter(message, kind.name, invalid.reason, invalid.detail)
+            return _dead_letter(message, name, kind.name, invalid.reason, invalid.detail)
         except Exception as error:  # noqa: BLE001 - one message that we fail on must not stop the others; its bytes are kept
-            return _dead_letter(message, kind.name, Reason.INTERNAL_ERROR, _whereabouts(error))
+            return _dead_letter(message, name, kind.name, Reason.INTERNAL_ERROR, _whereabouts(error))
 
 
-def _dead_letter(message: Message, kind: str, reason: Reason, detail: str) -> Accepted:
-    record = render_dead_letter(message, event_id=event_id(message), reason=reason, detail=detail)
+def _dead_letter(message: Message, name: str, kind: str, reason: Reason, detail: str) -> Accepted:
+    record = render_dead_letter(message, event_id=name, reason=reason, detail=detail)
     return Accepted(record, kind, reason.value, 0, None)
 
 

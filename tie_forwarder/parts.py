@@ -5,7 +5,7 @@ The faulty part stands out and its neighbours do not: what is merely held up by 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import NamedTuple
 
 from tie_forwarder.health import Facts, Problem
@@ -37,6 +37,7 @@ _WORDS = {
     "fabric_unreachable": "unreachable",
     "certificate_expired": "certificate ended",
     "subscription_refused": "refuses a topic",
+    "dead_letters": "dead letters",
     "deaf": "deaf",
     "starting": "connecting",
     "spool_not_writable": "cannot write",
@@ -51,7 +52,11 @@ _WORDS = {
 }
 """In a word or two; a reason that is not listed is said by its code."""
 
-_RECENT_LETTER_SECONDS = 600.0
+_WELL = ("ok", "standby")
+"""The states of a problem that holds nobody up."""
+
+_RECENT_LETTER_SECONDS = 120.0
+_NEARLY_FULL = 0.5
 
 
 class Part(NamedTuple):
@@ -65,28 +70,37 @@ class Part(NamedTuple):
     """A sentence, where there is something to say."""
 
 
-def parts_of(facts: Facts, problems: Sequence[Problem], *, last_letter_at: float | None = None) -> tuple[Part, ...]:
-    """Every part in the order of the flow. `problems` are those of the assessment of these facts, the worst first."""
+def parts_of(
+    facts: Facts, problems: Sequence[Problem], *, last_letter_at: float | None = None, spool_share: float = 0.0
+) -> tuple[Part, ...]:
+    """Every part in the order of the flow. `problems` are those of the assessment of these facts, the worst first.
+
+    `spool_share` is how much of the spool's room is taken, from 0 to 1.
+    """
     found: dict[str, Part] = {}
+    broken = set()
     for problem in problems:
-        place = _place_of(problem)
+        place = _place_of(problem, facts)
         found.setdefault(place, Part(place, _health_of(problem), _word_of(problem), problem.detail))
+        if problem.state not in _WELL:
+            broken.add(place)
     others = (
-        _fabric(facts, found),
-        _receiver(found),
+        _fabric(facts),
+        _receiver(broken),
         _intake(facts, last_letter_at),
-        _spool(facts, found),
-        _publisher(facts, found),
-        _kafka(facts, found),
+        _spool(facts, broken, spool_share),
+        _publisher(facts, broken),
+        _kafka(facts, broken),
     )
     return tuple(found.get(part.name, part) for part in others)
 
 
-def _place_of(problem: Problem) -> str:
+def _place_of(problem: Problem, facts: Facts) -> str:
     if problem.reason == "events_dropped":
         return "receiver" if problem.detail in _DROPS_OF_RECEIVER else "spool"
     if problem.reason == "certificate_ends_soon":
-        return "receiver" if "(dxl_" in problem.detail else "publisher"
+        first = min(facts.certificates, key=lambda certificate: certificate.ends_at)
+        return "kafka" if first.role.startswith("kafka_") else "fabric"
     return _PLACES.get(problem.reason, "kafka")
 
 
@@ -100,14 +114,14 @@ def _word_of(problem: Problem) -> str:
     return _WORDS.get(problem.reason, problem.reason.replace("_", " "))
 
 
-def _fabric(facts: Facts, found: dict[str, Part]) -> Part:
+def _fabric(facts: Facts) -> Part:
     if facts.receiver_ready:
         return Part("fabric", "ok", "connected", "")
     return Part("fabric", "waiting", "connecting" if facts.starting else "not heard", "")
 
 
-def _receiver(found: dict[str, Part]) -> Part:
-    if "fabric" in found:
+def _receiver(broken: Set[str]) -> Part:
+    if "fabric" in broken:
         return Part("receiver", "waiting", "waits", "it goes on by itself once the fabric is back")
     return Part("receiver", "ok", "listens", "")
 
@@ -118,16 +132,18 @@ def _intake(facts: Facts, last_letter_at: float | None) -> Part:
     return Part("intake", "ok", "accepts", "")
 
 
-def _spool(facts: Facts, found: dict[str, Part]) -> Part:
+def _spool(facts: Facts, broken: Set[str], share: float) -> Part:
+    if share >= _NEARLY_FULL:
+        return Part("spool", "attention", "fills", f"{share:.0%} of its room is taken")
     if not facts.spool_events:
         return Part("spool", "ok", "empty", "")
-    if "kafka" in found or "publisher" in found:
-        return Part("spool", "attention", "keeps events", "until Kafka has them")
+    if "kafka" in broken or "publisher" in broken:
+        return Part("spool", "waiting", "keeps events", "until Kafka has them")
     return Part("spool", "ok", "passes on", "")
 
 
-def _publisher(facts: Facts, found: dict[str, Part]) -> Part:
-    if "kafka" in found and found["kafka"].word != _WORDS["output_compacted"]:
+def _publisher(facts: Facts, broken: Set[str]) -> Part:
+    if "kafka" in broken:
         return Part("publisher", "waiting", "waits", "it goes on by itself once Kafka does")
     if facts.role == "standby":
         return Part("publisher", "idle", "stands by", "another member of the group publishes")
@@ -136,7 +152,7 @@ def _publisher(facts: Facts, found: dict[str, Part]) -> Part:
     return Part("publisher", "ok", "publishes", "")
 
 
-def _kafka(facts: Facts, found: dict[str, Part]) -> Part:
+def _kafka(facts: Facts, broken: Set[str]) -> Part:
     if facts.publisher_unconnected_seconds > 0.0:
-        return Part("kafka", "waiting", "connecting" if "publisher" not in found else "not asked", "")
+        return Part("kafka", "waiting", "connecting" if "publisher" not in broken else "not asked", "")
     return Part("kafka", "ok", "answers", "")

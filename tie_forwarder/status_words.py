@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime, timezone
 from typing import Any
 
+from tie_forwarder.conditions import CONDITIONS
+
 _MINUTE, _HOUR, _DAY = 60, 3_600, 86_400
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 _SOON_DAYS = 7
@@ -35,25 +37,22 @@ COUNT_NAMES = {
 ROLE_NAMES = {"standby": "stands by", "taking_over": "takes over", "publishing": "publishes"}
 
 _TITLES = {"ok": "OK"}
-_MEANINGS = {
-    "ok": "Events are received, and Kafka gets them.",
-    "standby": "Another member publishes. This one keeps its events until they stand in Kafka.",
-    "buffering": "Events wait in the spool until Kafka takes them. None is lost; it goes on by itself.",
-    "blocked": "Kafka does not take events until somebody mends the cause. They are kept in the spool.",
-    "degraded": "Events are not received, or some were lost.",
+_MISSED = "What is published meanwhile is lost, unless another member receives it."
+_CONSEQUENCES = {
+    "buffering": "Events wait in the spool; none is lost, and it goes on by itself.",
+    "blocked": "Events wait in the spool until somebody mends the cause; then it goes on by itself.",
+    "fabric_unreachable": _MISSED,
+    "certificate_expired": _MISSED,
+    "deaf": _MISSED,
+    "subscription_refused": _MISSED,
+    "stalled": "What stands below is how it was.",
+}
+"""What follows, by the reason or else by the state."""
+_OF_STATUS = {
     "not_answering": "A forwarder runs here, but gives no answer.",
     "not_running": "No forwarder runs here. What is published on the fabric now is not received.",
 }
-_NOT_RECEIVED = "What is published there meanwhile is lost, unless another member receives it."
-_MEANINGS_OF_REASONS = {
-    "starting": "It has just started, and is not subscribed yet.",
-    "fabric_unreachable": f"The DXL fabric cannot be reached. {_NOT_RECEIVED}",
-    "deaf": f"Nothing comes from the DXL fabric any more. {_NOT_RECEIVED}",
-    "subscription_refused": f"The DXL fabric refuses the subscription. {_NOT_RECEIVED}",
-    "spool_not_writable": "The disk takes no events, so those that come now are lost.",
-    "events_dropped": "Events were lost a moment ago.",
-    "ledger_imbalance": "What came in is not what went out and is here: events may be lost unseen.",
-}
+"""What only `tie-forwarder status` finds out."""
 _TONES = {"ok": "ok", "standby": "idle", "buffering": "attention", "blocked": "fault", "degraded": "fault"}
 
 
@@ -64,8 +63,13 @@ def title(state: str, reason: str) -> str:
 
 
 def meaning(state: str, reason: str) -> str:
-    """What the state means, in a sentence."""
-    return _MEANINGS_OF_REASONS.get(reason) or _MEANINGS.get(state, "")
+    """What it means, in a sentence or two: the reason, and what follows from it."""
+    if state in _OF_STATUS:
+        return _OF_STATUS[state]
+    conditions = CONDITIONS.get(state, {})
+    # What is wrong while all works is told apart from the state.
+    means = conditions.get(state) or conditions.get(reason, "")
+    return " ".join(filter(None, (means, _CONSEQUENCES.get(reason) or _CONSEQUENCES.get(state))))
 
 
 def tone(state: str, reason: str) -> str:

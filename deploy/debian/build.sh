@@ -72,7 +72,7 @@ Description: forwards TIE events from an OpenDXL fabric to Apache Kafka
  publishes each exactly once to Apache Kafka.
 CONTROL
 echo /etc/tie-forwarder/config.yaml >"$root/DEBIAN/conffiles"
-for script in postinst prerm postrm; do
+for script in preinst postinst prerm postrm; do
   cp "$here/$script" "$root/DEBIAN/$script"
   chmod 0755 "$root/DEBIAN/$script"
 done

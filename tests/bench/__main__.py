@@ -14,6 +14,8 @@ from pathlib import Path
 from tests.bench.contestants import Delivery, Result, run_forwarder, run_sample
 from tests.bench.formats import microseconds_by_format
 from tests.bench.latency import median_latency
+from tests.bench.pages import measure_pages
+from tests.bench.pages import report as report_pages
 from tests.bench.standby import RATE, measure_standby
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.load import encode_detections
@@ -51,6 +53,7 @@ def main() -> None:
                 _say(delivery, results[delivery][-1])
         latency = median_latency(fabric=fabric, kafka=kafka, directory=directory)
         standby = measure_standby(fabric=fabric, kafka=kafka, directory=directory)
+        pages = measure_pages(fabric=fabric, kafka=kafka, directory=directory, events=options.events)
     _report(results)
     print(
         "one event at a time until a read_committed reader has it, medians:"
@@ -64,6 +67,7 @@ def main() -> None:
         f"a standby at {RATE} detections/s: {standby.whole:.1%} of a core ({parts}),"
         f" {standby.whole / standby.sample:.2f} of the bare sample's {standby.sample:.1%} at the same time"
     )
+    report_pages(pages)
 
 
 def _run(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,6 +34,11 @@ class Stand(Site):
     def show(self, status: dict[str, Any]) -> None:
         """This is how things are from now on."""
         self.board.post(Notice(status=status))
+
+    def report(self) -> dict[str, Any]:
+        """What /status says."""
+        found: dict[str, Any] = json.loads(self.ask("/status")[1])
+        return found
 
 
 @pytest.fixture

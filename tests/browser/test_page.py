@@ -89,6 +89,19 @@ def test_it_is_live_without_a_reload_and_says_when_nobody_answers(stand: Stand, 
     visit.close()
 
 
+def test_a_daemon_that_stands_still_is_not_shown_as_if_it_went_on(stand: Stand, browser: Browser) -> None:
+    stand.show(example())
+    visit = browser.visit(stand.url)
+    assert visit.page.inner_text("h1") == "OK"
+    stand.clock.now += 11.0
+    visit.wait_for("Degraded", within="h1")
+    assert "stalled" in visit.page.inner_text(".banner")
+    assert stand.report()["problems"][0]["reason"] == "stalled"
+    stand.show(example())
+    visit.wait_for("OK", within="h1")
+    visit.close()
+
+
 def test_it_is_loaded_anew_when_another_version_answers(stand: Stand, browser: Browser) -> None:
     stand.show(example())
     visit = browser.visit(stand.url)
@@ -194,7 +207,7 @@ def test_the_page_is_one_answer_with_a_strict_policy_and_tells_what_has_not_chan
     assert not re.search(r"""(?:src|href|action)=["'](?!/|#|data:)""", body)
     connection.request("GET", "/", headers={"If-None-Match": answer.headers["ETag"]})
     again = connection.getresponse()
-    assert (again.status, again.read()) == (304, b"")
+    assert (again.status, again.read(), again.headers["Content-Length"]) == (304, b"", None)
     stand.show(example(state="standby", reason="standby"))
     connection.request("GET", "/", headers={"If-None-Match": answer.headers["ETag"]})
     assert connection.getresponse().status == 200

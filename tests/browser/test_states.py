@@ -94,7 +94,7 @@ def test_every_state_is_shown_as_it_comes_and_the_faulty_part_stands_out(
     assert "DXL, this client" in well.page.inner_text(".certificates")
 
     standby = viewer.see(members.second, "standby")
-    assert "Another member publishes" in standby.page.inner_text(".banner")
+    assert "another member of the group publishes" in standby.page.inner_text(".banner")
     assert health_of(standby)["publisher"] == "idle"
     assert "one" in standby.page.inner_text(".group")
     standby.close()

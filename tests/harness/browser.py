@@ -54,11 +54,16 @@ class Visit:
         return [url for url in self.requests if not url.startswith((self._url, "data:"))]
 
     @property
+    def asked(self) -> int:
+        """How often the page has asked its server for something since it was loaded."""
+        return int(self.page.evaluate("performance.getEntriesByType('resource').length"))
+
+    @property
     def overflows(self) -> bool:
         """Whether the page is wider than the window."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth > window.innerWidth"))
 
-    def wait_for(self, text: str, *, within: str = "body", seconds: float = 10.0) -> None:
+    def wait_for(self, text: str, *, within: str = "body", seconds: float = 30.0) -> None:
         """Blocks until the text is to be read; `TimeoutError` of Playwright otherwise."""
         self.page.locator(within).filter(has_text=text).first.wait_for(timeout=seconds * 1000)
 
@@ -103,5 +108,5 @@ class Browser:
             java_script_enabled=script,
             device_scale_factor=1,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(30_000)
         return Visit(context.new_page(), url)

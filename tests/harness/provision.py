@@ -84,6 +84,13 @@ def provision() -> None:
             RegistryInstallation().fetch()
 
 
+def install(packages: Sequence[str]) -> None:
+    """Install packages of Debian whose services, where they have any, may not run here."""
+    _say(f"installing {', '.join(packages)}")
+    _apt_get("update", "-qq")
+    _apt_get("install", "-y", "-qq", "--no-install-recommends", *packages)
+
+
 def _install_packages() -> None:
     needed = [program for program in PROGRAMS if not program.is_there()]
     packages = [program.package for program in needed]

@@ -19,7 +19,8 @@ from tests.harness.server_process import ServerProcess
 from tests.harness.waiting import wait_until
 
 _PACKAGES = "systemd,dbus,python3"
-_COMMANDS = ("debootstrap", "systemd-nspawn", "lintian")
+COMMANDS = {"debootstrap": "debootstrap", "systemd-nspawn": "systemd-container", "lintian": "lintian"}
+"""What is needed here, and the packages that have it."""
 _COMMAND_SECONDS = 120
 _RUNNING = ("running", "degraded")
 
@@ -33,9 +34,9 @@ def clean_root() -> Path:
     """The tree that every machine is a copy of; made at the first call, which takes a minute and a half."""
     if _os_release().get("ID") != "debian" or os.geteuid() != 0:
         raise ProvisioningError("a Debian in a folder needs root on a Debian; run this target there")
-    absent = [command for command in _COMMANDS if shutil.which(command) is None]
+    absent = [command for command in COMMANDS if shutil.which(command) is None]
     if absent:
-        raise ProvisioningError(f"{', '.join(absent)}: missing; apt-get install debootstrap systemd-container lintian")
+        raise ProvisioningError(f"{', '.join(absent)}: missing; run `python -m tests.machine.provision`")
     root = cache_directory() / f"debian-{release()}"
     if not root.exists():
         fresh = root.with_suffix(".new")
@@ -54,6 +55,7 @@ class Machine(ServerProcess):
 
     def __init__(self, *, directory: Path) -> None:
         self.root = directory / "root"
+        directory.mkdir(parents=True)
         subprocess.run(["cp", "-a", "--reflink=auto", str(clean_root()), str(self.root)], check=True)
         super().__init__(
             name="machine",
@@ -68,7 +70,7 @@ class Machine(ServerProcess):
     def run(self, *command: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command inside, as root; with its output and, unless told otherwise, only when it ends with 0."""
         done = subprocess.run(
-            ["nsenter", f"--target={self._first_process().pid}", "--all", "--wd=/", "env", "-i",
+            ["nsenter", f"--target={self._first_process().pid}", "--all", "env", "--chdir=/", "-i",
              "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C.UTF-8",
              "DEBIAN_FRONTEND=noninteractive", *command],
             stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=_COMMAND_SECONDS,
@@ -93,9 +95,9 @@ class Machine(ServerProcess):
         wait_until(
             lambda: self.property(name, unit) == value,
             timeout=timeout,
-            what=lambda: f"{name} of {unit} is {value}, it is {self.property(name, unit)}; {self.journal(unit)}"[
-                -3000:
-            ],
+            what=lambda: (
+                f"{name} of {unit} is {value}, it is {self.property(name, unit)}; {self.journal(unit)[-3000:]}"
+            ),
         )
 
     def stop(self) -> None:

@@ -19,7 +19,9 @@ from tie_forwarder.demo.dxlclient_config import write_dxlclient_config
 SPOOL = "/var/lib/tie-forwarder/spool"
 
 
-def lay_out(etc: Path, *, fabric: Fabric, name: str, config: Mapping[str, Mapping[str, Any]]) -> None:
+def lay_out(
+    etc: Path, *, fabric: Fabric, name: str, config: Mapping[str, Mapping[str, Any]], spool: str = SPOOL
+) -> None:
     """Write config.yaml, dxlclient.config and the certificates that it names, all of them in `etc`."""
     identity = fabric.identity(name)
     copies = [Path(shutil.copy(path, etc)) for path in (identity.certificate, identity.key, fabric.authority.ca_file)]
@@ -30,5 +32,5 @@ def lay_out(etc: Path, *, fabric: Fabric, name: str, config: Mapping[str, Mappin
         ca_file=authority,
         brokers=[("127.0.0.1", fabric.port)],
     )
-    place = {"dxl": {"config_file": "dxlclient.config"}, "spool": {"directory": SPOOL}}
+    place = {"dxl": {"config_file": "dxlclient.config"}, "spool": {"directory": spool}}
     (etc / "config.yaml").write_text(yaml.safe_dump({**config, **place}), encoding="utf-8")

@@ -1,7 +1,7 @@
 """The command line: the verbs, the options that they share, and the one place where errors become exit codes.
 
-Exit codes: 0 done, 1 failed, 2 wrong usage, 78 bad configuration. What a person can mend is one sentence on stderr,
-never a traceback. Each verb is a module that is loaded only when it is called.
+Exit codes: 0 done, 1 failed, 2 wrong usage, 78 bad configuration; `status` has more. What a person can
+mend is one sentence on stderr, never a traceback. Each verb is a module that is loaded only when it is called.
 """
 
 from __future__ import annotations

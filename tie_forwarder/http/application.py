@@ -17,6 +17,7 @@ StartResponse = Callable[[str, list[tuple[str, str]]], object]
 
 _TEXT = "text/plain; charset=utf-8"
 _JSON = "application/json"
+_NOT_MODIFIED = "304 Not Modified"
 
 
 class Answer(NamedTuple):
@@ -52,11 +53,13 @@ class Application:
             answer = Answer("404 Not Found", _TEXT, b"try /, /status, /metrics, /healthz or /readyz\n")
         else:
             answer = route(environ)
+        # An answer without a body of its own must not tell the length of another one.
+        length = [] if answer.status is _NOT_MODIFIED else [("Content-Length", str(len(answer.body)))]
         start_response(
             answer.status,
             [
                 ("Content-Type", answer.kind),
-                ("Content-Length", str(len(answer.body))),
+                *length,
                 ("Cache-Control", "no-store"),
                 ("X-Content-Type-Options", "nosniff"),
                 *answer.headers,
@@ -67,7 +70,7 @@ class Application:
     def _page(self, environ: Environ) -> Answer:
         page = self._front.page()
         if environ.get("HTTP_IF_NONE_MATCH") == page.tag:
-            return Answer("304 Not Modified", page.kind, b"", page.headers)
+            return Answer(_NOT_MODIFIED, page.kind, b"", page.headers)
         return Answer("200 OK", page.kind, page.body, page.headers)
 
     def _metrics(self, environ: Environ) -> Answer:
@@ -87,6 +90,6 @@ class Application:
         return Answer("503 Service Unavailable", _TEXT, f"not ready: {why}\n".encode())
 
     def _status(self, environ: Environ) -> Answer:
-        body = json.dumps(self._board.notice.status, indent=2, ensure_ascii=False)
+        body = json.dumps(self._board.report, indent=2, ensure_ascii=False)
         # Half a surrogate pair, as a file's name may have, becomes the escape that JSON has for it.
         return Answer("200 OK", _JSON, body.encode(errors="backslashreplace") + b"\n")

@@ -37,3 +37,18 @@ class Board:
     def live(self) -> bool:
         """Whether every loop made progress when the last notice was written, and that was just now."""
         return self.notice.live and self._monotonic() - self._posted_at < _FRESH_SECONDS
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What /status says: the last notice's report, which says so when it is old. Empty before the first one."""
+        status = self.notice.status
+        if not status or self.live:
+            return status
+        stalled = {
+            "state": "degraded",
+            "reason": "stalled",
+            "detail": "a loop of the main process makes no progress; all that stands here is old",
+            "remedy": "none: it ends itself within half a minute, for the service manager to start it again",
+        }
+        told = {name: stalled[name] for name in ("state", "reason", "remedy")}
+        return {**status, **told, "since": status["now"], "problems": [stalled, *status["problems"]]}

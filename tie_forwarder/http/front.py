@@ -33,15 +33,15 @@ class Front:
 
     def __init__(self, board: Board) -> None:
         self._board = board
-        self._last: tuple[Notice | None, Page] = (None, _page(_WAIT))
+        self._last: tuple[Notice | None, bool, Page] = (None, True, _page(_WAIT))
 
     def page(self) -> Page:
         """The page of the board's notice."""
-        notice = self._board.notice
-        rendered, page = self._last
-        if rendered is not notice and notice.status:
-            page = _page(render(notice.status))
-            self._last = (notice, page)
+        notice, live = self._board.notice, self._board.live
+        rendered, as_live, page = self._last
+        if notice.status and (rendered is not notice or as_live != live):
+            page = _page(render(self._board.report))
+            self._last = (notice, live, page)
         return page
 
 

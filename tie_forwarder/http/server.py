@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import socket
+import sys
 import threading
 
 from tie_forwarder.config.address import Address
@@ -13,6 +14,9 @@ from tie_forwarder.http.listener import Listener
 
 _TURN_SECONDS = 1.0
 _STOP_SECONDS = 2.0
+_SWITCH_SECONDS = 0.0005
+"""How long a busy thread keeps the interpreter to itself. An answer waits for it several times, and Python's default of
+5 ms made pages three times slower under full load; events are forwarded as fast either way."""
 
 
 class Server:
@@ -35,6 +39,7 @@ class Server:
 
     def start(self) -> None:
         """Opens the port and begins to serve. Raises ForwarderError when the port cannot be had."""
+        sys.setswitchinterval(_SWITCH_SECONDS)
         # It warns of every request that has to wait for another, which whoever asks can bring about.
         logging.getLogger("waitress.queue").setLevel(logging.ERROR)
         family = socket.AF_INET6 if ":" in self._address.host else socket.AF_INET

@@ -23,6 +23,7 @@ from tie_forwarder.spool import Row
 
 _SLICE_SECONDS = 0.1
 _CLOSE_SECONDS = 2.0
+_MOST_HEADER_BYTES = 64 * 1024
 
 
 class Sent(NamedTuple):
@@ -82,6 +83,7 @@ class Producer:
             raise PublisherError(classify(error)) from error
         # One option for two things: batches are to be sent again less often than transactions are to follow each other.
         self._producer._accumulator.config["retry_backoff_ms"] = self._retry_backoff_ms  # noqa: SLF001
+        self._producer._estimate_size_in_bytes = _at_most  # noqa: SLF001 - the exact size costs as much as the record
 
     def send(self, row: Row, *, timestamp_ms: int | None = None, partition: int | None = None) -> Any:
         """Hands the row over and returns its future. Blocks up to `max_block_ms` for the topic's metadata.
@@ -153,3 +155,11 @@ class Producer:
             producer._sender.force_close()  # noqa: SLF001 - the only way to stop it
             producer._unregister_cleanup()  # noqa: SLF001 - or it is closed again at the end of the process
             producer._closed = True  # noqa: SLF001 - or when it is forgotten
+
+
+def _at_most(key: bytes | None, value: bytes | None, _: object) -> int:
+    """An upper bound of a record's size, which is all that the library wants to know before it takes it.
+
+    Headers are bounded where records are rendered.
+    """
+    return len(key or b"") + len(value or b"") + _MOST_HEADER_BYTES

@@ -110,6 +110,15 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return _connect(path, "ro", _CACHE_KIB // 2)
 
 
+def connect_onlooker(path: Path) -> sqlite3.Connection:
+    """A reader that makes no file of its own where there is no log to read, as after an orderly end.
+
+    What it sees may be wrong where a writer comes at that moment. Raises sqlite3.DatabaseError.
+    """
+    log = path.with_name(path.name + "-wal")
+    return _connect(path, "ro" if log.exists() else "ro&immutable=1", _CACHE_KIB // 2)
+
+
 def _connect(path: Path, mode: str, cache_kib: int) -> sqlite3.Connection:
     location = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(location, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)

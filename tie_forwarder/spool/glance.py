@@ -40,7 +40,7 @@ def glance(directory: Path) -> Glance:
     try:
         if database.look_at(directory / database.FILE_NAME) is database.FileState.ABSENT:
             return Glance(holder, 0, 0, None, damaged, "")
-        with closing(database.connect_reader(directory / database.FILE_NAME)) as connection:
+        with closing(database.connect_onlooker(directory / database.FILE_NAME)) as connection:
             (page_size,) = connection.execute("PRAGMA page_size").fetchone()
             (events,) = connection.execute("SELECT count(*) FROM entry").fetchone()
             first = connection.execute("SELECT received_at_ms FROM entry ORDER BY position LIMIT 1").fetchone()

@@ -37,11 +37,12 @@ class Arrivals:
         held, self._held = self._held, []
         found: list[Accepted] = []
         for message in held:
-            arrival = self._window.arrive(pack_id(event_id(message)))
+            name = event_id(message)
+            arrival = self._window.arrive(pack_id(name))
             if arrival is not Arrival.NEW:
                 self._accounts.on_known(arrival, self._intake.kind_of(message))
                 continue
-            accepted = self._intake.accept(message)
+            accepted = self._intake.accept(message, name)
             if isinstance(accepted, Filtered):
                 self._accounts.on_filtered(accepted)
                 continue

@@ -86,7 +86,10 @@ class Observation:
         self._growth.look(self._spool.bytes)
         status = status_report(
             config=config, assessment=assessment, started_at=self._started_at, now=now,
-            parts=parts_of(facts, assessment.problems, last_letter_at=letters.noted_at),
+            parts=parts_of(
+                facts, assessment.problems, last_letter_at=letters.noted_at,
+                spool_share=self._spool.bytes / self._spool.max_bytes,
+            ),
             receiver=self._receiver, receiver_guard=self._receiver_guard, publisher=self._publisher,
             publisher_guard=self._publisher_guard, spool=self._spool, growth=self._growth,
             ledger=self._accounts.snapshot, rates=self._rates, letters=letters, certificates=certificates,
