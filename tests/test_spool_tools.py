@@ -5,12 +5,15 @@ from __future__ import annotations
 import base64
 import json
 import os
+import pty
 import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 import uuid
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -288,6 +291,40 @@ def test_an_export_that_is_interrupted_ends_and_says_how_far_it_came(directory: 
         _, errors = process.communicate(timeout=30)
     assert process.returncode == 130, errors
     assert b"events exported" in errors
+
+
+def on_a_terminal(*arguments: str, stdout_too: bool) -> tuple[str, str]:
+    """Standard output and error of the program, with standard error a terminal."""
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "tie_forwarder", *arguments]
+    with subprocess.Popen(command, stdout=slave if stdout_too else subprocess.PIPE, stderr=slave) as process:
+        os.close(slave)
+        shown = bytearray()
+        reader = threading.Thread(target=lambda: shown.extend(read_to_the_end(master)))
+        reader.start()
+        output = process.communicate(timeout=30)[0] or b""
+        reader.join()
+    os.close(master)
+    return output.decode(), shown.decode()
+
+
+def read_to_the_end(terminal: int) -> bytes:
+    content = b""
+    with suppress(OSError):  # a terminal ends like this
+        while part := os.read(terminal, 65_536):
+            content += part
+    return content
+
+
+def test_export_shows_a_bar_on_a_terminal_but_not_between_the_events(directory: Path) -> None:
+    arguments = ("spool", "export", "--directory", str(directory))
+    output, shown = on_a_terminal(*arguments, stdout_too=False)
+    assert len(output.splitlines()) == COUNT
+    assert "exporting" in shown
+    assert "\x1b[" in shown
+    _, both = on_a_terminal(*arguments, stdout_too=True)
+    assert "exporting" not in both
+    assert f"{COUNT} events exported" in both
 
 
 def test_beside_a_running_daemon_all_but_repair_work_and_repair_says_who_holds_it(

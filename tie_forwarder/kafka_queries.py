@@ -152,6 +152,18 @@ class OutputReader:
             ends = self._consumers[committed].end_offsets(self._partitions)
         return {(place.topic, place.partition): end for place, end in ends.items()}
 
+    def begins(self, since_ms: int) -> dict[tuple[str, int], int]:
+        """By topic and partition the first offset whose timestamp is not before `since_ms`; the end where none is."""
+        with _translated(self._connection):
+            consumer = self._consumers[True]
+            ends = consumer.end_offsets(self._partitions)
+            found = consumer.offsets_for_times(dict.fromkeys(self._partitions, since_ms))
+        places = {place: found.get(place) for place in self._partitions}
+        return {
+            (place.topic, place.partition): ends[place] if first is None else first.offset
+            for place, first in places.items()
+        }
+
     def read(
         self, ends: Mapping[tuple[str, int], int], *, begins: Mapping[tuple[str, int], int] | None = None
     ) -> Iterator[list[OutputRecord]]:

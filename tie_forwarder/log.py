@@ -2,22 +2,33 @@
 
 An event is a dotted name with keys. The main process writes JSON, or coloured text on a terminal; a child always writes
 JSON to standard error, which the parent logs again under the child's name. Nothing is logged per event above DEBUG.
+Where standard error is systemd's journal, each line bears its priority as sd-daemon(3) describes it.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import os
 import re
 import sys
 import traceback
+from collections.abc import Mapping
 from datetime import datetime, timezone
 from typing import Any
 
+from tie_forwarder.repeats import Repeats
+
 LEVELS = ("debug", "info", "warning", "error")
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What could drive a terminal, end a line or turn its direction, and halves of characters, which cannot be written."""
+
 _LONGEST_VALUE = 2_000
+_LONGEST_EXCEPTION = 20_000
+_LIBRARIES = ("dxlclient", "kafka", "waitress")
+_PRIORITIES = ((logging.ERROR, 3), (logging.WARNING, 4), (logging.INFO, 6))
+_DEBUG_PRIORITY = 7
 _PLAIN = re.compile(r"[\w./:@+-]+")
 _EVENT_WIDTH = 24
 _DIM, _BOLD, _CYAN, _RESET = "\x1b[2m", "\x1b[1m", "\x1b[36m", "\x1b[0m"
@@ -74,7 +85,8 @@ class ConsoleLines(logging.Formatter):
         """The line, and below it the traceback where there is one."""
         fields = _fields(record)
         time, level, event = fields.pop("timestamp"), fields.pop("level"), fields.pop("event")
-        exception = _CONTROL.sub("\ufffd", fields.pop("exception", ""))
+        # Indented, lest a line of it pass for one of the log.
+        exception = "".join(f"\n    {line}" for line in _excerpt(fields.pop("exception", "")).splitlines())
         pairs = [
             f"{self._in(_CYAN, _cleaned(name))}={_shown(value)}"
             for name, value in fields.items()
@@ -82,28 +94,57 @@ class ConsoleLines(logging.Formatter):
         ]
         start = f"{self._in(_DIM, time)} {self._in(_COLOURS.get(level, ''), f'{level:<7}')}"
         line = " ".join([start, self._in(_BOLD, f"{event:<{_EVENT_WIDTH}}"), *pairs]).rstrip()
-        return f"{line}\n{exception}".rstrip()
+        return f"{line}{exception}"
 
     def _in(self, colour: str, text: str) -> str:
         return f"{colour}{text}{_RESET}" if self._colours else text
 
 
-def configure(*, level: str, form: str) -> None:
+class JournalLines(logging.Formatter):
+    """The lines of another form, each with its priority in front, which the journal takes off."""
+
+    def __init__(self, inner: logging.Formatter) -> None:
+        super().__init__()
+        self._inner = inner
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Every line on its own: the journal knows no others."""
+        priority = next((number for least, number in _PRIORITIES if record.levelno >= least), _DEBUG_PRIORITY)
+        return "\n".join(f"<{priority}>{line}" for line in self._inner.format(record).split("\n"))
+
+
+class Handler(logging.StreamHandler[Any]):
+    """Writes to standard error, and counts what is said again and again."""
+
+    def __init__(self, form: logging.Formatter) -> None:
+        super().__init__(sys.stderr)
+        self.setFormatter(form)
+        self.repeats = Repeats(self.handle)
+        self.addFilter(self.repeats)
+
+
+def configure(*, level: str, form: str, environ: Mapping[str, str] = os.environ) -> None:
     """Sets up the main process: `form` is auto, json or console; auto is console on a terminal."""
     terminal = sys.stderr.isatty()
     console = form == "console" or (form == "auto" and terminal)
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(ConsoleLines(colours=terminal) if console else JsonLines())
+    lines: logging.Formatter = ConsoleLines(colours=terminal) if console else JsonLines()
     root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(level.upper())
-    for chatty in ("dxlclient", "kafka", "waitress"):
-        logging.getLogger(chatty).setLevel("DEBUG" if level == "debug" else "WARNING")
+    root.handlers[:] = [Handler(JournalLines(lines) if _is_journal(environ) else lines)]
+    set_level(level)
 
 
 def set_level(level: str) -> None:
-    """Changes the level at run time."""
+    """Changes the level, also at run time; libraries are heard from WARNING on, or all at DEBUG."""
     logging.getLogger().setLevel(level.upper())
+    for chatty in _LIBRARIES:
+        logging.getLogger(chatty).setLevel("DEBUG" if level == "debug" else "WARNING")
+
+
+def tell_repeats(*, at_the_end: bool = False) -> None:
+    """Writes how often what was not written any more has been said, where that is due."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, Handler):
+            handler.repeats.tell(at_the_end=at_the_end)
 
 
 def relay(name: str, line: str) -> None:
@@ -133,8 +174,22 @@ def _fields(record: logging.LogRecord) -> dict[str, Any]:
     else:
         fields.update((name, value if name == "exception" else _cleaned(value)) for name, value in keys.items())
     if record.exc_info:
-        fields["exception"] = "".join(traceback.format_exception(*record.exc_info))
+        fields["exception"] = "".join(traceback.format_exception(*record.exc_info))[-_LONGEST_EXCEPTION:]
     return fields
+
+
+def _is_journal(environ: Mapping[str, str]) -> bool:
+    """Whether standard error is the journal's socket, as JOURNAL_STREAM names it (systemd.exec(5))."""
+    try:
+        found = os.fstat(sys.stderr.fileno())
+    except (OSError, ValueError):
+        return False
+    return environ.get("JOURNAL_STREAM") == f"{found.st_dev}:{found.st_ino}"
+
+
+def _excerpt(exception: Any) -> str:
+    """The traceback, which keeps its lines; of one out of all proportion the end, where the error is."""
+    return _CONTROL.sub("\ufffd", str(exception)[-_LONGEST_EXCEPTION:])
 
 
 def _cleaned(value: Any) -> Any:

@@ -26,6 +26,7 @@ _EXIT_CODES = {
     "2": "Wrong usage.",
     "3 to 6": "Of status alone: not running, buffering, blocked, degraded.",
     "7": "Of spool alone: something is damaged.",
+    "8": "Of find alone: the event is nowhere.",
     "70": "A loop of the daemon stood still; the service manager is to start it again.",
     "78": "Bad configuration; every fault stands with its remedy on standard error.",
     "130": "A verb was interrupted by Ctrl-C.",

@@ -29,7 +29,8 @@ def moment(text: str) -> int:
     return int((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp() * 1000)
 
 
-def _as_moment(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+def as_moment(_: click.Context, __: click.Parameter, text: str | None) -> int | None:
+    """The callback of an option that takes a moment."""
     try:
         return None if text is None else moment(text)
     except (ValueError, OverflowError) as error:
@@ -43,7 +44,7 @@ def selection_options(command: Any) -> Any:
     since = click.option(
         "--since",
         metavar="TIME",
-        callback=_as_moment,
+        callback=as_moment,
         help="Only what was received since then: 90m, 12h, 7d, 2026-11-24 or 2026-11-24T06:30:00Z.",
     )
     reasons = click.option(

@@ -116,12 +116,14 @@ def export(config: Path | None, overrides: Mapping[str, str], directory: Path | 
     """
     from tie_forwarder.cli.progress import progress
     from tie_forwarder.demo.interruption import Interruption
-    from tie_forwarder.spool.survey import Survey
+    from tie_forwarder.spool.survey import Survey, Unwatched
 
     place = place_of(config, overrides, directory)
+    # A bar between the events on the same terminal would help nobody.
+    bar = nullcontext(Unwatched()) if output is None and sys.stdout.isatty() else progress()
     with (
         Interruption() as interruption,
-        progress() as steps,
+        bar as steps,
         Survey(place.directory, steps=steps) as survey,
         nullcontext(sys.stdout.buffer) if output is None else new_file(output) as stream,
     ):

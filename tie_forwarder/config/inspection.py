@@ -38,6 +38,8 @@ class Inspection(NamedTuple):
     certificates: list[Certificate]
     dxl_files: list[Path]
     """What dxl.config_file names, whether it could be read or not: certificates and key."""
+    brokers: tuple[str, ...] = ()
+    """The brokers that dxl.config_file names, as HOST:PORT."""
 
 
 def inspect(config: Config, *, patience_seconds: float = _PATIENCE_SECONDS) -> Inspection:
@@ -62,7 +64,9 @@ def _inspect_here(config: Config) -> Inspection:
 
     fabric = FabricFile(file=config.dxl.config_file, place="")
     files = [fabric.certificate(setting) for setting in ("BrokerCertChain", "CertFile", "PrivateKey")]
-    return Inspection(verify(config), _certificates(config, fabric), [file for file in files if file is not None])
+    brokers = tuple(f"{broker.host}:{broker.port}" for broker in fabric.brokers())
+    found = [file for file in files if file is not None]
+    return Inspection(verify(config), _certificates(config, fabric), found, brokers)
 
 
 def _certificates(config: Config, fabric: FabricFile) -> list[Certificate]:

@@ -17,6 +17,7 @@ from tie_forwarder.parts import parts_of
 from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.certificates import Certificates
+from tie_forwarder.supervisor.chronicle import Chronicle
 from tie_forwarder.supervisor.facts import facts_of
 from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.gauges import export
@@ -51,6 +52,7 @@ class Observation:
         certificates: Certificates,
         notifier: Notifier,
         board: Board,
+        chronicle: Chronicle,
     ) -> None:
         self._metrics = metrics
         self._spool = spool
@@ -63,6 +65,7 @@ class Observation:
         self._certificates = certificates
         self._notifier = notifier
         self._board = board
+        self._chronicle = chronicle
         self._log = Log()
         self._started_at = time.time()
         self._health = Health(now=time.time)
@@ -82,7 +85,8 @@ class Observation:
         assessment = self._assess(facts)
         ready = self._receiver.ready and not self._flow.disk_error and not stopping
         self._count_receiving()
-        self._rates.look({**self._accounts.snapshot, "dead_lettered": letters.total})
+        totals = {**self._accounts.snapshot, "dead_lettered": letters.total}
+        self._rates.look(totals)
         self._growth.look(self._spool.bytes)
         status = status_report(
             config=config, assessment=assessment, started_at=self._started_at, now=now,
@@ -105,6 +109,7 @@ class Observation:
             self._was_ready = ready
             self._was_ever_ready = self._was_ever_ready or ready
             self._log.info("forwarder.ready" if ready else "forwarder.not_ready", why=why)
+        self._chronicle.look(totals, state=assessment.state)
 
     def _count_receiving(self) -> None:
         before, self._looked_at = self._looked_at, time.monotonic()

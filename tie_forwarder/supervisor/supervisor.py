@@ -11,7 +11,6 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from tie_forwarder import __version__
 from tie_forwarder.backoff import Backoff
 from tie_forwarder.config import Config
 from tie_forwarder.config.inspection import Inspection
@@ -24,6 +23,7 @@ from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.blueprint import publisher_configuration, receiver_configuration
 from tie_forwarder.supervisor.certificates import Certificates
+from tie_forwarder.supervisor.chronicle import Chronicle
 from tie_forwarder.supervisor.filtering import Filtering
 from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.guard import Guard, Restart
@@ -35,6 +35,7 @@ from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
 from tie_forwarder.supervisor.reload import Change, Reload
 from tie_forwarder.supervisor.signals import Wishes
 from tie_forwarder.supervisor.stall import StallWatch, end_at_once
+from tie_forwarder.supervisor.verbosity import Verbosity
 from tie_forwarder.supervisor.window import Window
 
 _TURN_SECONDS = 0.2
@@ -104,12 +105,14 @@ class Supervisor:
             application = Application(board=self._board, registry=self._metrics.registry)
             self._server = Server(application=application, address=config.http.address)
         self._certificates = Certificates(monotonic=time.monotonic, first=found, in_use=lambda: self._reload.inputs)
+        self._verbosity = Verbosity([self._receiver_guard, self._publisher_guard])
+        self._chronicle = Chronicle()
         self._notifier = Notifier()
         self._observation = Observation(
             metrics=self._metrics, spool=self._spool, accounts=self._accounts, flow=self._flow,
             receiver=self._receiver, receiver_guard=self._receiver_guard, publisher=self._publisher,
             publisher_guard=self._publisher_guard, certificates=self._certificates, notifier=self._notifier,
-            board=self._board,
+            board=self._board, chronicle=self._chronicle,
         )  # fmt: skip
         self._wishes = Wishes()
         self._ticked_at = time.monotonic()
@@ -132,10 +135,7 @@ class Supervisor:
         found = self._spool.open()
         if found.set_aside is not None:
             self._metrics.spool_corrupt.inc(found.events_lost)
-            self._log.error(
-                "spool.damaged", reason=found.reason, set_aside=str(found.set_aside), events_kept=found.events_kept,
-                events_unreadable=found.events_lost,
-            )  # fmt: skip
+            self._chronicle.damaged(found)
         self._accounts.on_start(self._spool.events)
         self._reload.note(self._config, self._certificates.found)
         self._flow_thread.start()
@@ -143,13 +143,10 @@ class Supervisor:
         self._observe()
         if self._server is not None:
             self._server.start()
-        config = self._config
-        self._log.info(
-            "forwarder.started", version=__version__, config=str(config.file), fabric=config.dxl.fabric,
-            kafka=list(config.kafka.bootstrap_servers), events=list(config.dxl.events),
-            delivery=config.kafka.delivery, member=config.group.member, in_spool=self._spool.events,
-            http=config.http.listen if self._server is None else f"{config.http.address.host}:{self._server.port}",  # type: ignore[union-attr]
-        )  # fmt: skip
+        config, http = self._config, self._config.http.listen
+        if self._server is not None and config.http.address is not None:
+            http = f"{config.http.address.host}:{self._server.port}"
+        self._chronicle.started(config, found=self._certificates.found, spool=self._spool, http=http)
 
     def _main_loop(self) -> None:
         while not self._wishes.stop:
@@ -162,6 +159,7 @@ class Supervisor:
             self._take_new_configuration()
         elif (renewal := self._certificates.take_renewal()) is not None:
             self._take_up(self._reload.renewed(self._config, renewal), why="its certificate or secret was renewed")
+        self._config = self._verbosity.look(self._config)
         self._publisher_guard.tick()
         self._receiver_guard.tick()
         self._encourage()
@@ -190,7 +188,7 @@ class Supervisor:
             self._server.stop()
         self._accounts.on_idle(self._spool.events)
         self._spool.close()
-        self._log.info("forwarder.stopped", **self._accounts.snapshot)
+        self._chronicle.stopped(self._accounts.snapshot)
         return 0
 
     def _is_told_to_hurry(self) -> bool:
@@ -237,8 +235,7 @@ class Supervisor:
         if change is not None:
             self._config = change.config
             self._filtering.load_again(change.config)
-            for guard in (self._receiver_guard, self._publisher_guard):
-                guard.say({"verb": "log_level", "level": change.config.log.level})
+            self._verbosity.set(change.config.log.level)
             self._take_up(change, why="its configuration has changed")
         self._notifier.ready_again()
 
