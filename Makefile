@@ -66,7 +66,7 @@ uninstall:
 deb: setup
 	@PIP="$(CURDIR)/$(BIN)/python -m pip" deploy/debian/build.sh
 
-# Boots a clean Debian and tries package and service in it; needs root on a Debian, and three minutes.
+# Boots a clean Debian and tries package and service in it; needs root on a Debian, and four minutes.
 deb-test: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m tests.machine.provision

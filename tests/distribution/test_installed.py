@@ -18,8 +18,8 @@ from tests.distribution.pythons import find, wanted
 from tie_forwarder import __version__
 
 ROOT = Path(__file__).parents[2]
-# A simulation of the protocol and real groups: the same on every Python, and `make test` has them.
-ELSEWHERE = ("tests/test_group_simulation.py", "tests/test_groups.py")
+# `make test` has them, and they ask for more than a Python: the simulation, real groups, the unit of systemd.
+ELSEWHERE = ("tests/test_group_simulation.py", "tests/test_groups.py", "tests/systemd")
 SAMPLE = ROOT / "tests" / "data" / "detection.json"
 
 pytestmark = [pytest.mark.distribution, pytest.mark.timeout(1_800)]

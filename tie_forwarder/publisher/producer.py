@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from kafka import KafkaProducer
@@ -58,6 +59,7 @@ class Producer:
                 "transactional_id": transactional_id,
                 "transaction_timeout_ms": TRANSACTION_TIMEOUT_MS,
                 "retry_backoff_ms": BETWEEN_TRANSACTIONS_MS,
+                "linger_ms": 0,  # the partitions of a transaction are made known to Kafka while its batch is made
             }
         self._topics = topics
         self._added = [] if member is None else [("ce_forwarder", member.encode())]
@@ -113,9 +115,14 @@ class Producer:
         except Exception as error:
             raise PublisherError(classify(error)) from error
 
-    @staticmethod
-    def wait(sent: Sequence[Sent], *, keep_waiting: Callable[[], bool]) -> None:
-        """Blocks until every future is decided, as long as `keep_waiting` agrees; asks it ten times a second."""
+    def wait(self, sent: Sequence[Sent], *, keep_waiting: Callable[[], bool]) -> None:
+        """Sends what `send` took; blocks until every future is decided, as long as `keep_waiting` agrees.
+
+        Asks it ten times a second.
+        """
+        if sent and self._producer is not None:
+            with suppress(KafkaError):  # the futures tell what it is
+                self._producer.flush(timeout=_SLICE_SECONDS)
         for _, future in sent:
             while not future.is_done:
                 try:

@@ -28,7 +28,9 @@ PRODUCER: dict[str, Any] = {
     "bootstrap_timeout_ms": 3_000,
     "reconnect_backoff_max_ms": 1_000,
     "metadata_max_age_ms": 30_000,
-    "linger_ms": 0,
+    # `Producer.wait` flushes. Until then the library's thread leaves the one that makes the batch alone, and Kafka gets
+    # one request where it would get many. What is sent again after an error waits so long, too.
+    "linger_ms": 50,
     "batch_size": 256 * 1024,
     "retry_backoff_ms": RETRY_BACKOFF_MS,
     # Kafka decides what is too large, not the client's default, which lies below what DXL can carry.
