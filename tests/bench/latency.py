@@ -103,7 +103,12 @@ def _round_trip(
 
 
 def _kafka_alone(kafka: KafkaCluster, topic: str, reader: _Reader, count: int) -> float:
-    settings = {**PRODUCER, "retry_backoff_ms": BETWEEN_TRANSACTIONS_MS, "transactional_id": "latency-of-kafka-alone"}
+    settings = {
+        **PRODUCER,
+        "linger_ms": 0,
+        "retry_backoff_ms": BETWEEN_TRANSACTIONS_MS,
+        "transactional_id": "latency-of-kafka-alone",
+    }
     producer = KafkaProducer(bootstrap_servers=kafka.bootstrap_servers, **settings)
     producer.init_transactions()
     milliseconds = []

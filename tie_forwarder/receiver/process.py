@@ -24,7 +24,7 @@ from tie_forwarder.receiver.session import Session
 from tie_forwarder.receiver.unpacker import install_compiled_unpacker, install_message_ids
 
 _STATUS_SECONDS = 1.0
-_BATCH_MESSAGES = 1_000
+_BATCH_MESSAGES = 500
 BATCH_BYTES = 1024 * 1024
 QUEUE_BYTES = 64 * 1024 * 1024
 _FLUSH_SECONDS = 2.0

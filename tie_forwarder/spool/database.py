@@ -33,7 +33,7 @@ CREATE TABLE entry (
 """
 _PAGES_BETWEEN_CHECKPOINTS = 2_000
 _LOG_BYTES_KEPT = 16 * 1024 * 1024
-_CACHE_KIB = 2_048
+_CACHE_KIB = 1_024
 _DISK_SIGNS = ("is full", "readonly", "unable to open", "locked", "disk I/O error")
 
 
