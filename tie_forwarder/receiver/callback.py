@@ -15,8 +15,8 @@ from tie_forwarder.events.message import Message
 class _RawCallback:
     """Stands where a sample's callback stands, and hands every message on before anything is decoded.
 
-    `on_event` runs on dxlclient's only callback thread: it must neither block nor raise, since a callback that blocks
-    stops the network thread, and an exception is swallowed.
+    `on_event` runs on dxlclient's network thread: it must neither block, which would stop that thread, nor raise, since
+    an exception is swallowed.
     """
 
     def __init__(self, take: Callable[[Message], None]) -> None:

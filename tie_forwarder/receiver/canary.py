@@ -46,7 +46,7 @@ class Canary(EventCallback):  # type: ignore[misc]  # dxlclient carries no types
         self._send(event)
 
     def on_event(self, event: Any) -> None:
-        """The canary is back; runs on dxlclient's callback thread."""
+        """The canary is back; runs on dxlclient's network thread."""
         with self._lock:
             now = self._monotonic()
             sent = self._sent.pop(event.payload, None) if isinstance(event.payload, bytes) else None
