@@ -285,6 +285,19 @@ def test_a_flipped_bit_never_stops_the_spool_nor_bends_an_event(
     shutil.rmtree(directory)
 
 
+@pytest.mark.parametrize("name", [b"detected_at INTEGER", b"value BLOB", b"CREATE TABLE entry"])
+def test_a_table_that_is_described_otherwise_is_mended_before_it_is_used(
+    tmp_path: Path, filled_directory: Path, name: bytes
+) -> None:
+    directory = tmp_path / "spool"
+    shutil.copytree(filled_directory, directory)
+    content = (directory / FILE_NAME).read_bytes()
+    assert name in content
+    (directory / FILE_NAME).write_bytes(content.replace(name, name.replace(b"e", b"o")))
+    assert len(assert_mended(directory)) >= 300
+    assert list(directory.glob("damaged-*"))
+
+
 def test_a_log_without_its_file_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / (FILE_NAME + "-wal")).write_bytes(b"\x37\x7f\x06\x82" + bytes(5_000))
     assert_mended(tmp_path)

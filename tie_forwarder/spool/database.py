@@ -74,6 +74,12 @@ def look_at(path: Path) -> FileState:
     return FileState.OURS
 
 
+def has_its_table(connection: sqlite3.Connection) -> bool:
+    """Whether the table is, word for word, the one that `create` makes: no check of SQLite knows what ours must be."""
+    row = connection.execute("SELECT CAST(sql AS BLOB) FROM sqlite_master WHERE name = 'entry'").fetchone()
+    return row is not None and row[0] == _TABLES.strip().rstrip(";").encode()
+
+
 def create(path: Path) -> None:
     """Makes an empty spool, durably; a crash may leave a part of one. Raises sqlite3.DatabaseError."""
     connection = sqlite3.connect(path, isolation_level=None)

@@ -102,6 +102,8 @@ def _damage(path: Path, *, thorough: bool) -> str:
     """What is wrong with the file; empty when it is sound. Raises sqlite3.DatabaseError when it cannot be opened."""
     try:
         with closing(database.connect_reader(path)) as connection:
+            if not database.has_its_table(connection):
+                return "the description of the table is damaged"
             size = path.stat().st_size
             if thorough or size <= _CHECKED_BYTES:
                 check = "integrity_check" if thorough or size <= _FULLY_CHECKED_BYTES else "quick_check"
