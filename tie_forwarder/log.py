@@ -113,7 +113,7 @@ class JournalLines(logging.Formatter):
         return "\n".join(f"<{priority}>{line}" for line in self._inner.format(record).split("\n"))
 
 
-class Handler(logging.StreamHandler[Any]):
+class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # Python 3.10 knows no arguments of it
     """Writes to standard error, and counts what is said again and again."""
 
     def __init__(self, form: logging.Formatter) -> None:
