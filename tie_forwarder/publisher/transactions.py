@@ -26,6 +26,7 @@ from tie_forwarder.spool import Row
 
 _INIT_SECONDS = 12.0
 _COMMIT_SECONDS = 15.0
+_CAUSE_SECONDS = 0.3
 _ANSWER_SECONDS = 15.0
 _THROTTLED_SECONDS = 27.0
 """A quota may keep us waiting; but half of the transaction's time-out must be enough for everything."""
@@ -121,9 +122,9 @@ class Transactions:
         except Fenced:
             raise
         except PublisherError as error:
-            _raise(error.verdict, error)
+            _raise(self._cause(sent) or error.verdict, error)
         except Exception as error:  # noqa: BLE001 - the library's edge: whatever it raises is translated
-            _raise(classify(error), error)
+            _raise(self._cause(sent) or classify(error), error)
         self._check_clock(started)
         return _ends(sent)
 
@@ -158,6 +159,19 @@ class Transactions:
     def abandon(self) -> None:
         """Lets the producer go after an error, in a process that goes on."""
         self._producer.abandon()
+
+    def _cause(self, sent: Sequence[Sent]) -> Verdict | None:
+        """That another has taken over, where a record knows it; None otherwise.
+
+        The library sets its state first, so that `send` may complain of that before any record has failed.
+        """
+        give_up_at = time.monotonic() + _CAUSE_SECONDS
+        self._producer.wait(sent, keep_waiting=lambda: time.monotonic() < give_up_at)
+        for _, future in sent:
+            verdict = self._producer.outcome(future) if future.is_done else None
+            if verdict is not None and verdict.error_class is ErrorClass.FENCED:
+                return verdict
+        return None
 
     def _check(self, sent: Sequence[Sent]) -> Refusal | None:
         """Waits for every future and looks at every one."""

@@ -1,0 +1,65 @@
+"""A transaction's error is told by what caused it, whichever thread of kafka-python knew it first."""
+
+from __future__ import annotations
+
+import threading
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from kafka.errors import IllegalStateError, InvalidProducerEpochError
+from kafka.future import Future
+
+from tests.test_spool import event
+from tie_forwarder.publisher.commands import Fenced
+from tie_forwarder.publisher.deadline import Deadline
+from tie_forwarder.publisher.errors import PublisherError, classify
+from tie_forwarder.publisher.producer import Producer
+from tie_forwarder.publisher.transactions import Transactions
+from tie_forwarder.spool import Row
+
+
+class BumpingProducer:
+    """Takes one record, and complains of its own state at the next, some time before the first has failed."""
+
+    wait = Producer.wait
+    outcome = Producer.outcome
+    _producer = None
+
+    def __init__(self, first: BaseException | None) -> None:
+        self.client = SimpleNamespace(begin_transaction=lambda: None)
+        self._first = first
+        self._taken = 0
+
+    def send(self, row: Row, **_: Any) -> Any:
+        """Raises at the second call."""
+        self._taken += 1
+        if self._taken > 1:
+            complaint = IllegalStateError("Cannot call send in state BUMPING_PRODUCER_EPOCH")
+            raise PublisherError(classify(complaint))
+        future: Any = Future()
+        if self._first is not None:
+            threading.Timer(0.05, future.failure, [self._first]).start()
+        return future
+
+
+def publish(first: BaseException | None) -> None:
+    producer: Any = BumpingProducer(first)
+    transactions = Transactions(
+        producer=producer,
+        deadline=Deadline(),
+        keep_waiting=lambda: True,
+        watch=lambda _sent, _decided: None,
+        throttled=lambda: False,
+    )
+    transactions.publish([Row(number, event(number).record, None) for number in (1, 2)])
+
+
+def test_a_state_that_was_caused_by_another_member_is_told_as_fenced() -> None:
+    with pytest.raises(Fenced, match="InvalidProducerEpochError"):
+        publish(InvalidProducerEpochError())
+
+
+def test_a_state_of_which_no_record_knows_the_cause_is_told_as_it_is() -> None:
+    with pytest.raises(PublisherError, match="BUMPING_PRODUCER_EPOCH"):
+        publish(None)
