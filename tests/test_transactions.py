@@ -7,8 +7,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from kafka import TopicPartition
 from kafka.errors import IllegalStateError, InvalidProducerEpochError
-from kafka.future import Future
+from kafka.producer.future import FutureProduceResult, FutureRecordMetadata
 
 from tests.test_spool import event
 from tie_forwarder.publisher.commands import Fenced
@@ -23,7 +24,7 @@ class BumpingProducer:
     """Takes one record, and complains of its own state at the next, some time before the first has failed."""
 
     wait = Producer.wait
-    outcome = Producer.outcome
+    outcome = staticmethod(Producer.outcome)
     _producer = None
 
     def __init__(self, first: BaseException | None) -> None:
@@ -37,10 +38,10 @@ class BumpingProducer:
         if self._taken > 1:
             complaint = IllegalStateError("Cannot call send in state BUMPING_PRODUCER_EPOCH")
             raise PublisherError(classify(complaint))
-        future: Any = Future()
+        produced: Any = FutureProduceResult(TopicPartition("topic", 0))
         if self._first is not None:
-            threading.Timer(0.05, future.failure, [self._first]).start()
-        return future
+            threading.Timer(0.05, produced.failure, [self._first]).start()
+        return FutureRecordMetadata(produced, 0, None, None, -1, -1, -1)
 
 
 def publish(first: BaseException | None) -> None:
