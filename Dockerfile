@@ -1,7 +1,7 @@
 # Two stages: the packages are built and installed in the first; the second is the base with what came out of it.
 # `make image` calls it with whatever builder there is.
 
-# Any image with python3 (3.10 to 3.13), its venv module and ca-certificates.
+# Any image with python3 (3.11 to 3.13), its venv module and ca-certificates.
 ARG BASE=docker.io/library/python:3.12-slim-bookworm
 
 FROM ${BASE} AS build

@@ -93,7 +93,7 @@ sbom: $(TOOLS_STAMP)
 		--output-format JSON --output-file dist/tie-forwarder.cdx.json requirements.lock
 
 # Installs what `dist` made on each of these Pythons, and tries it; about five minutes for each.
-PYTHONS ?= 3.10 3.11 3.12 3.13
+PYTHONS ?= 3.11 3.12 3.13
 
 dist-test: setup dist sbom
 	$(BIN)/python -m tests.distribution.provision
@@ -125,15 +125,15 @@ manifests-test: setup
 # Resolves the newest versions that pyproject.toml allows; commit what it writes.
 lock: setup
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		pyproject.toml -o requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--extra registry -c requirements.lock pyproject.toml -o requirements-registry.lock
-	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		--extra dev -c requirements.lock pyproject.toml tests/build-requirements.in -o tests/requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		-c tests/requirements.lock tests/build-requirements.in -o deploy/image/build-requirements.lock
-	$(BIN)/uv pip compile --universal --python-version 3.10 --generate-hashes --no-emit-index-url --no-header --quiet \
+	$(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --quiet \
 		-c tests/requirements.lock tests/distribution/requirements.in -o tests/distribution/requirements.lock
 
 clean:

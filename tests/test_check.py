@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -27,7 +27,7 @@ from tie_forwarder.cli import invoke
 from tie_forwarder.config import Fault, load
 from tie_forwarder.config.verification import _directory_findings, verify
 
-NOW = datetime(2030, 1, 1, tzinfo=timezone.utc)
+NOW = datetime(2030, 1, 1, tzinfo=UTC)
 CONFIG = "spool: {directory: spool}\n"
 ENCRYPTED = BestAvailableEncryption(b"hunter2")
 
@@ -254,10 +254,8 @@ def test_a_spool_directory_that_cannot_be_made_is_a_fault() -> None:
 
 
 def test_check_shows_the_effective_values_and_ends_with_0(site: Site, capsys: pytest.CaptureFixture[str]) -> None:
-    site.certify(
-        "client", begin=datetime(2020, 1, 1, tzinfo=timezone.utc), end=datetime(2099, 1, 1, tzinfo=timezone.utc)
-    )
-    site.certify("ca", begin=datetime(2020, 1, 1, tzinfo=timezone.utc), end=datetime(2099, 1, 1, tzinfo=timezone.utc))
+    site.certify("client", begin=datetime(2020, 1, 1, tzinfo=UTC), end=datetime(2099, 1, 1, tzinfo=UTC))
+    site.certify("ca", begin=datetime(2020, 1, 1, tzinfo=UTC), end=datetime(2099, 1, 1, tzinfo=UTC))
     config = str(site.directory / "config.yaml")
     assert invoke(["check", "--config", config, "--set", "kafka.key=sha256"]) == 0
     output = capsys.readouterr()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -18,7 +18,7 @@ from tests.trial import Answer, Line, Site, reader
 from tie_forwarder.demo.certificates import Authority, Identity
 from tie_forwarder.demo.dxlclient_config import write_dxlclient_config
 
-NOW = datetime.now(timezone.utc)
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture

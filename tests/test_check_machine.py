@@ -10,7 +10,7 @@ import subprocess
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -39,7 +39,7 @@ from tie_forwarder.trial.names import addresses_of
 from tie_forwarder.trial.process import Process
 from tie_forwarder.trial.session import Result
 
-NOW = datetime.now(timezone.utc)
+NOW = datetime.now(UTC)
 DOCUMENT = Path(__file__).parent.parent / "docs" / "check.md"
 PROMISED_SECONDS = 15.0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -22,7 +22,7 @@ Af8wCQYHKoZIzj0EAQNIADBFAiAaD9462HVNMXdIWuw+DEsI4eYncrKbKgz52pGh
 wiiI4wIhAI2Q6AjUw22/nJvDhJwJUhrfIqJ8gVLPW7haMxBq96gu
 -----END CERTIFICATE-----
 """
-ENDS = datetime(2126, 10, 31, 4, 5, 25, tzinfo=timezone.utc)
+ENDS = datetime(2126, 10, 31, 4, 5, 25, tzinfo=UTC)
 
 
 @pytest.fixture

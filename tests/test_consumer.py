@@ -9,8 +9,8 @@ from base64 import b64encode
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime, timezone
-from importlib.metadata import distributions
+from datetime import UTC, datetime
+from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -107,8 +107,8 @@ def test_a_record_of_each_client_gives_the_event_and_all_of_its_envelope(shape: 
         "type": "com.mcafee.tie.file.detection.v1",
         "source": "/opendxl/main",
         "subject": SAMPLE_DICT["hashes"]["sha256"],
-        "occurred_at": datetime(2016, 12, 9, 16, 43, 16, tzinfo=timezone.utc),
-        "received_at": datetime(2026, 11, 24, 5, 50, 38, 833000, tzinfo=timezone.utc),
+        "occurred_at": datetime(2016, 12, 9, 16, 43, 16, tzinfo=UTC),
+        "received_at": datetime(2026, 11, 24, 5, 50, 38, 833000, tzinfo=UTC),
         "replayed_at": None,
         "dxl_topic": "/mcafee/event/tie/file/detection",
         "dxl_client": "68f3c7c6",
@@ -238,14 +238,14 @@ def test_a_dead_letter_is_told_apart_and_can_be_read() -> None:
     read = parse_dead_letter(letter)
     assert raised.value.dead_letter == read
     assert (read.reason, read.payload, read.event_id) == ("not_json", b"no JSON", EVENT_ID)
-    assert read.received_at == datetime(2026, 11, 24, 5, 50, 38, 833000, tzinfo=timezone.utc)
+    assert read.received_at == datetime(2026, 11, 24, 5, 50, 38, 833000, tzinfo=UTC)
     assert (read.dxl_topic, read.dxl_client, read.forwarder) == (KINDS["detection"].topic, "68f3c7c6", "node-1")
     with pytest.raises(ForeignRecordError, match="it has not the headers of a dead letter"):
         parse_dead_letter(as_read(rendered()))
 
 
 def test_a_replayed_event_says_so_and_its_marker_is_no_dead_letter() -> None:
-    replayed_at = datetime(2026, 11, 24, 5, 50, 39, tzinfo=timezone.utc)
+    replayed_at = datetime(2026, 11, 24, 5, 50, 39, tzinfo=UTC)
     now_ms = 1795499439000
     replayed = render_replayed(rendered(), replayed_at_ms=now_ms)
     envelope = parse(kafka_python(replayed.key, replayed.value, replayed.headers)).envelope
@@ -356,15 +356,14 @@ print(parse(Record).event.name)
 
 
 def _installed() -> set[str]:
-    """The top-level names of all packages. Python 3.10's packages_distributions knows those of some backends only."""
-    files = [file for distribution in distributions() for file in distribution.files or ()]
-    return {file.parts[0].removesuffix(".py") for file in files if file.suffix in {".py", ".so"}}
+    """The top-level names of all packages."""
+    return set(packages_distributions())
 
 
 def test_nothing_but_pydantic_is_needed() -> None:
     needed = {"tie_forwarder", "pydantic", "pydantic_core", "annotated_types", "typing_extensions", "typing_inspection"}
     blocked = sorted(_installed() - needed)
-    assert {"kafka", "dxlclient", "structlog", "yaml"} < set(blocked)
+    assert {"kafka", "dxlclient", "click", "yaml"} < set(blocked)
     record = rendered()
     told = json.dumps([blocked, [(name, value.decode()) for name, value in record.headers], record.value.decode()])
     done = subprocess.run(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import ssl
 import stat
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -16,7 +16,7 @@ from tie_forwarder.config.fabric_file import FabricFile
 from tie_forwarder.demo.certificates import Authority, Identity
 from tie_forwarder.demo.dxlclient_config import write_dxlclient_config
 
-NOW = datetime.now(timezone.utc)
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture(scope="module")

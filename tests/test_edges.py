@@ -55,10 +55,10 @@ def loaded_by(module: str) -> set[str]:
 @pytest.mark.parametrize(
     ("module", "strangers"),
     [
-        ("tie_forwarder.receiver.process", {"pydantic", "structlog", "kafka", "sqlite3", "prometheus_client", "yaml"}),
+        ("tie_forwarder.receiver.process", {"pydantic", "kafka", "sqlite3", "prometheus_client", "yaml"}),
         (
             "tie_forwarder.publisher.process",
-            {"pydantic", "structlog", "dxlclient", "prometheus_client", "yaml", "confluent_kafka"},
+            {"pydantic", "dxlclient", "prometheus_client", "yaml", "confluent_kafka"},
         ),
     ],
 )

@@ -6,7 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def test_a_record_and_a_dead_letter_are_what_the_contract_says(
         (record,) = everything_in(kafka, contender.topics.detection)
         value = json.loads(record.value)
         headers = [(name, text.decode()) for name, text in record.headers]
-        received = datetime.fromtimestamp(record.timestamp / 1000, timezone.utc)
+        received = datetime.fromtimestamp(record.timestamp / 1000, UTC)
         assert began - 1_000 <= record.timestamp <= time.time() * 1000
         assert record.key == agent_guid(3).strip("{}").encode()
         assert headers == [
@@ -364,7 +364,7 @@ def connection(
 def test_a_handshake_says_for_certain_whether_a_client_is_welcome_and_why_not(
     servers: dict[str, str], authority: Authority, tmp_path: Path
 ) -> None:
-    yesterday = datetime.now(timezone.utc) - timedelta(days=1)
+    yesterday = datetime.now(UTC) - timedelta(days=1)
     client = authority.issue("shaking")
     expired = authority.issue("expired-client", valid_from=yesterday - timedelta(days=9), valid_until=yesterday)
     stranger = Authority(tmp_path / "stranger")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from tie_forwarder.conditions import CONDITIONS, UNKNOWN
@@ -147,7 +147,7 @@ def _ended(facts: Facts) -> Certificate | None:
 
 
 def _date(certificate: Certificate) -> str:
-    return datetime.fromtimestamp(certificate.ends_at, timezone.utc).strftime("%Y-%m-%d %H:%M UTC")
+    return datetime.fromtimestamp(certificate.ends_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _keeping(facts: Facts) -> list[Problem]:

@@ -14,8 +14,8 @@ import re
 import sys
 import traceback
 from collections.abc import Mapping
-from datetime import datetime, timezone
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, TextIO
 
 from tie_forwarder.repeats import Repeats
 
@@ -113,7 +113,7 @@ class JournalLines(logging.Formatter):
         return "\n".join(f"<{priority}>{line}" for line in self._inner.format(record).split("\n"))
 
 
-class Handler(logging.StreamHandler):  # type: ignore[type-arg]  # Python 3.10 knows no arguments of it
+class Handler(logging.StreamHandler[TextIO]):
     """Writes to standard error, and counts what is said again and again."""
 
     def __init__(self, form: logging.Formatter) -> None:
@@ -162,7 +162,7 @@ def relay(name: str, line: str) -> None:
 
 
 def _fields(record: logging.LogRecord) -> dict[str, Any]:
-    time = datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds")
+    time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
     fields = {
         "timestamp": time.replace("+00:00", "Z"),
         "level": record.levelname.lower(),

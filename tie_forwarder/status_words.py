@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from tie_forwarder.conditions import CONDITIONS
@@ -128,7 +128,7 @@ def seconds_between(earlier: str | None, later: str) -> float | None:
 
 def timestamp(seconds: float) -> str:
     """RFC 3339 in UTC, to the millisecond; the form of every time in /status."""
-    return datetime.fromtimestamp(seconds, timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def clock(moment: str) -> str:
@@ -154,4 +154,4 @@ def problems_beside_the_first(status: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _time(moment: str) -> datetime:
-    return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=timezone.utc)
+    return datetime.strptime(moment, "%Y-%m-%dT%H:%M:%S.%fZ").replace(tzinfo=UTC)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 import sys
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from tie_forwarder.config.certificates import certificate_expiry
@@ -22,7 +22,7 @@ _LEFT = timedelta(days=7)
 def main(directory: Path, broker: str, clients: list[str]) -> None:
     """Make all of them, unless the broker's is still good: all end on the same day."""
     certificate = directory / "broker.crt"
-    if certificate.exists() and certificate_expiry(certificate) > datetime.now(timezone.utc) + _LEFT:
+    if certificate.exists() and certificate_expiry(certificate) > datetime.now(UTC) + _LEFT:
         return
     host, _, port = broker.rpartition(":")
     authority = Authority(directory)

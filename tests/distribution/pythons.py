@@ -9,7 +9,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-DEFAULT = "3.10 3.11 3.12 3.13"
+DEFAULT = "3.11 3.12 3.13"
 
 
 class NoSuchPythonError(RuntimeError):

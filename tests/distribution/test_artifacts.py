@@ -67,11 +67,11 @@ def test_the_metadata_is_complete() -> None:
     assert metadata["Version"] == __version__
     assert metadata["License-Expression"] == "Apache-2.0"
     assert metadata["License-File"] == "LICENSE"
-    assert metadata["Requires-Python"] == ">=3.10"
+    assert metadata["Requires-Python"] == ">=3.11"
     assert metadata["Description-Content-Type"] == "text/markdown"
     classifiers = metadata.get_all("Classifier") or []
     versions = [line.rpartition(" ")[2] for line in classifiers if re.search(r":: 3\.\d+$", line)]
-    assert versions == ["3.10", "3.11", "3.12", "3.13"]
+    assert versions == ["3.11", "3.12", "3.13"]
     assert "Typing :: Typed" in classifiers
 
 

@@ -23,8 +23,7 @@ from tie_forwarder.demo.certificates import Authority
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 TAKEOVER_SECONDS = 3.0
 _MEMORY_SECONDS = 120

@@ -15,8 +15,7 @@ from tests.harness.chromium import chromium_path
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 PICTURES = "TIE_FORWARDER_PICTURES"
 """The environment variable with the folder that photographs go to; without it none is taken."""

@@ -24,8 +24,7 @@ from tie_forwarder.demo.certificates import Authority
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 GARBAGE = mqtt.packet(mqtt.PUBLISH, b"\xff\xff\xff")
 """A PUBLISH whose topic is longer than the packet."""

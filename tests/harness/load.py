@@ -20,8 +20,7 @@ from tests.harness.mqtt_client import MqttClient
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from tests.harness.fabric import Fabric
 

@@ -13,8 +13,7 @@ from tests.harness import mqtt
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from tests.harness.fabric import Fabric
 

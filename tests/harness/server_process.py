@@ -20,8 +20,7 @@ from tests.harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 _TETHER = Path(__file__).with_name("tether.py")
 _MARK = "HARNESS_SESSION"

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 NAME = os.environ.get("IMAGE", "localhost/tie-forwarder") + ":latest"
 

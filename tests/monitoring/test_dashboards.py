@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import re
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from tests.conftest import MakeForwarder, MakePublisher
 from tests.harness.forwarder import Forwarder
@@ -71,36 +74,29 @@ def test_grafana_finds_them_where_compose_puts_them() -> None:
     assert "prometheus" in services
 
 
-# Grafana's models need Python 3.11; whoever changes a dashboard has it.
-if sys.version_info >= (3, 11):
-    import json
+def lost(ours: Any, theirs: Any, path: str = "") -> list[str]:
+    """What stands in ours and not in theirs."""
+    if isinstance(ours, dict):
+        if not isinstance(theirs, dict):
+            return [path]
+        return [each for key, value in ours.items() for each in lost(value, theirs.get(key), f"{path}.{key}")]
+    if isinstance(ours, list):
+        if not isinstance(theirs, list) or len(ours) != len(theirs):
+            return [path]
+        return [
+            each
+            for number, (one, other) in enumerate(zip(ours, theirs, strict=True))
+            for each in lost(one, other, f"{path}[{number}]")
+        ]
+    return [] if ours == theirs or ours is None else [f"{path}: {ours!r} became {theirs!r}"]
 
-    from grafana_foundation_sdk.cog.encoder import JSONEncoder
-    from grafana_foundation_sdk.cog.plugins import register_default_plugins
-    from grafana_foundation_sdk.models.dashboard import Dashboard
 
-    def lost(ours: Any, theirs: Any, path: str = "") -> list[str]:
-        """What stands in ours and not in theirs."""
-        if isinstance(ours, dict):
-            if not isinstance(theirs, dict):
-                return [path]
-            return [each for key, value in ours.items() for each in lost(value, theirs.get(key), f"{path}.{key}")]
-        if isinstance(ours, list):
-            if not isinstance(theirs, list) or len(ours) != len(theirs):
-                return [path]
-            return [
-                each
-                for number, (one, other) in enumerate(zip(ours, theirs, strict=True))
-                for each in lost(one, other, f"{path}[{number}]")
-            ]
-        return [] if ours == theirs or ours is None else [f"{path}: {ours!r} became {theirs!r}"]
-
-    @pytest.mark.parametrize("name", all_dashboards())
-    def test_the_models_of_grafana_know_everything_that_stands_in_a_dashboard(name: str) -> None:
-        register_default_plugins()
-        content = all_dashboards()[name]
-        read = json.loads(json.dumps(Dashboard.from_json(content), cls=JSONEncoder))
-        assert lost(content, read) == []
+@pytest.mark.parametrize("name", all_dashboards())
+def test_the_models_of_grafana_know_everything_that_stands_in_a_dashboard(name: str) -> None:
+    register_default_plugins()
+    content = all_dashboards()[name]
+    read = json.loads(json.dumps(Dashboard.from_json(content), cls=JSONEncoder))
+    assert lost(content, read) == []
 
 
 @pytest.fixture

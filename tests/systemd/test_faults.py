@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -45,7 +45,7 @@ def another_key(sandbox: Sandbox, fabric: Fabric) -> None:
 
 
 def expired(sandbox: Sandbox, fabric: Fabric) -> None:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     identity = fabric.authority.issue("faults", valid_from=now - timedelta(days=3), valid_until=now - timedelta(days=1))
     (sandbox.etc / "faults.crt").write_bytes(identity.certificate.read_bytes())
     (sandbox.etc / "faults.key").write_bytes(identity.key.read_bytes())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 from tests.harness.fake_fabric import Behaviour, FakeFabric
 from tests.harness.load import FabricPublisher
@@ -50,7 +50,7 @@ def _let_certificate_expire(stage: Stage) -> None:
     assert isinstance(stage.fabric, Mosquitto)
     assert stage.certificate_ends is not None
     ends = stage.certificate_ends
-    wait_until(lambda: datetime.now(timezone.utc) > ends, timeout=SHORT_LIFE.total_seconds(), what="its end")
+    wait_until(lambda: datetime.now(UTC) > ends, timeout=SHORT_LIFE.total_seconds(), what="its end")
     stage.fabric.restart()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -62,7 +62,7 @@ class Stage:
             self.password.write_text(PASSWORD)
             assert isinstance(self.fabric, Mosquitto | FakeFabric)
             if self._short_lived:
-                self.certificate_ends = datetime.now(timezone.utc) + SHORT_LIFE
+                self.certificate_ends = datetime.now(UTC) + SHORT_LIFE
                 self.authority.issue("forwarder", valid_until=self.certificate_ends)
             stack.enter_context(self.fabric)
             self.topics.create(self.kafka.administration, partitions=1)

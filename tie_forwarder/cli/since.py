@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -21,12 +21,11 @@ def moment(text: str) -> int:
     if span := _SPAN.fullmatch(text):
         return int((time.time() - int(span[1]) * _SECONDS[span[2]]) * 1000)
     try:
-        # Python 3.10 does not know the Z.
-        found = datetime.fromisoformat(re.sub(r"[zZ]$", "+00:00", text))
+        found = datetime.fromisoformat(text.upper())
     except ValueError:
         forms = "neither a span such as 90m, 12h or 7d nor a time such as 2026-11-24T06:30:00Z"
         raise ValueError(f"{text!r} is {forms}") from None
-    return int((found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp() * 1000)
+    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
 
 
 def as_moment(_: click.Context, __: click.Parameter, text: str | None) -> int | None:

@@ -5,7 +5,7 @@ Never shows a key or a password. Asks no network: whether a peer trusts a certif
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -96,7 +96,7 @@ def authority_findings(path: Path, *, now: datetime | None = None) -> list[Findi
     found = _certificates(path)
     if isinstance(found, Finding):
         return [found]
-    moment = now or datetime.now(timezone.utc)
+    moment = now or datetime.now(UTC)
     if all(certificate.not_valid_after_utc < moment for certificate in found):
         return [Finding("holds only expired certificates", "fetch the authority's present certificate")]
     return []
@@ -107,7 +107,7 @@ def certificate_findings(path: Path, *, now: datetime | None = None) -> list[Fin
     found = _certificates(path)
     if isinstance(found, Finding):
         return [found]
-    moment, own = now or datetime.now(timezone.utc), found[0]
+    moment, own = now or datetime.now(UTC), found[0]
     findings = []
     if own.not_valid_after_utc < moment:
         findings.append(Finding(f"expired on {own.not_valid_after_utc:%Y-%m-%d %H:%M} UTC", _RENEW))

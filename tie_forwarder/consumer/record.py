@@ -43,8 +43,7 @@ class RawRecord(NamedTuple):
         if text is None:
             return None
         try:
-            # Python 3.10 does not know the Z.
-            time = datetime.fromisoformat(text[:-1] + "+00:00" if text.endswith("Z") else text)
+            time = datetime.fromisoformat(text)
         except ValueError:
             raise InvalidRecordError(self.place, f"its header {header} is no time in RFC 3339") from None
         if time.tzinfo is None:

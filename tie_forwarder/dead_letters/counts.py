@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from enum import Enum
+from enum import StrEnum
 
 
-class Fate(str, Enum):
+class Fate(StrEnum):
     """What became of a dead letter; the value is what a person reads."""
 
     REPLAYED = "replayed"

@@ -6,7 +6,7 @@ Every header comes from the topic, where anybody with the right to write may hav
 from __future__ import annotations
 
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 from tie_forwarder.events.message import Message
@@ -83,8 +83,7 @@ def replayed_event(record: OutputRecord) -> str | None:
 def _milliseconds(text: str, otherwise: int) -> int:
     """The time of receipt; the record's timestamp, which is the same as a rule, where the header is none."""
     try:
-        # Python 3.10 does not know the Z.
-        time = datetime.fromisoformat(text.removesuffix("Z") + "+00:00")
+        time = datetime.fromisoformat(text)
     except ValueError:
         return otherwise
-    return round(time.timestamp() * 1000)
+    return round((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp() * 1000)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -44,7 +44,7 @@ class Authority:
         self.directory = directory
         self.ca_file = directory / "ca.crt"
         self._key = _new_key()
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         name = _name(common_name)
         self._certificate = (
             _builder(subject=name, issuer=name, key=self._key.public_key())
@@ -63,7 +63,7 @@ class Authority:
         Valid from a day ago for 30 days, unless told otherwise (aware datetimes; the past is allowed). Key files are
         readable by their owner alone and have no password.
         """
-        now = datetime.now(timezone.utc)
+        now = datetime.now(UTC)
         key = _new_key()
         certificate = (
             _builder(subject=_name(name), issuer=self._certificate.subject, key=key.public_key())

@@ -5,10 +5,10 @@ The codes are the `reason` header of a dead letter and a metric label: they are 
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """A reason code (`.value`) with its one-sentence `description`."""
 
     description: str

@@ -7,11 +7,11 @@ So the same rules run against Kafka (`exactly_once`) and against a model of it, 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple, TypeAlias
 
 
-class Role(str, Enum):
+class Role(StrEnum):
     """What a member does."""
 
     STANDBY = "standby"
@@ -19,7 +19,7 @@ class Role(str, Enum):
     PUBLISHING = "publishing"
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Why a member takes over; also the label of a metric."""
 
     STARTED = "started"

@@ -7,13 +7,13 @@ number in `errno`, and where it wraps an error in a plain `KafkaError`, only in 
 from __future__ import annotations
 
 import re
-from enum import Enum
+from enum import StrEnum
 from typing import NamedTuple
 
 from kafka.errors import BrokerResponseError, KafkaError
 
 
-class ErrorClass(str, Enum):
+class ErrorClass(StrEnum):
     """What an error means for what is in flight."""
 
     TRANSIENT = "transient"

@@ -10,7 +10,7 @@ import logging
 import os
 import threading
 import time
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ _FLUSH_SECONDS = 2.0
 _GATHER_SECONDS = 0.005
 
 
-class Phase(str, Enum):
+class Phase(StrEnum):
     """How far the receiver is; the supervisor's patience depends on it."""
 
     WAITING = "waiting"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from functools import lru_cache
 
 MAX_CHARACTERS = 256
@@ -33,7 +33,7 @@ def rfc3339(seconds: int) -> bytes | None:
     """This second since the epoch in UTC, or None where it is before 1970 or after 9999."""
     if not 0 <= seconds < _YEAR_10000:
         return None
-    return datetime.fromtimestamp(seconds, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+    return datetime.fromtimestamp(seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ").encode()
 
 
 def rfc3339_milliseconds(milliseconds: int) -> bytes | None:

@@ -34,7 +34,14 @@ CREATE TABLE entry (
 _PAGES_BETWEEN_CHECKPOINTS = 2_000
 _LOG_BYTES_KEPT = 16 * 1024 * 1024
 _CACHE_KIB = 1_024
-_DISK_SIGNS = ("is full", "readonly", "unable to open", "locked", "disk I/O error")
+_DISK_CODES = {
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_IOERR,
+}
 
 
 class FileState(Enum):
@@ -49,8 +56,8 @@ def is_disk_trouble(error: BaseException) -> bool:
     """Whether the disk, not the file's content, is at fault: full, refusing, gone, locked or read-only."""
     if isinstance(error, OSError):
         return True
-    # Python 3.10 carries no error code of SQLite, only its text, which is fixed.
-    return isinstance(error, sqlite3.DatabaseError) and any(sign in str(error) for sign in _DISK_SIGNS)
+    # The low byte is the class of an extended code.
+    return isinstance(error, sqlite3.DatabaseError) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK_CODES
 
 
 def look_at(path: Path) -> FileState:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
@@ -151,7 +151,7 @@ def _replace(path: Path) -> Path:
 
 
 def _folder(directory: Path) -> Path:
-    stamp = datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%S")
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
     number = 0
     while True:
         folder = directory / (f"damaged-{stamp}" + (f"-{number}" if number else ""))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from typing import Any
 
 from tie_forwarder import __version__
@@ -65,4 +65,4 @@ class Chronicle:
 
 
 def _day(seconds: float) -> str:
-    return f"{datetime.fromtimestamp(seconds, tz=timezone.utc):%Y-%m-%d}"
+    return f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%d}"

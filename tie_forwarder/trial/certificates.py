@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +50,7 @@ def _client(file: dict[str, Any], found: list[Certificate]) -> Iterator[Step]:
 
 
 def _authorities(role: str, found: list[Certificate]) -> Iterator[Finding]:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     ended = [item for item in found if item.ends < now]
     last = max(found, key=lambda item: item.ends)
     if ended and len(ended) < len(found):
@@ -66,7 +66,7 @@ def _authorities(role: str, found: list[Certificate]) -> Iterator[Finding]:
 
 
 def _expiry(role: str, certificate: Certificate) -> Finding:
-    now = datetime.now(timezone.utc)
+    now = datetime.now(UTC)
     code, days = "certificate.expiry", (certificate.ends - now).days
     if certificate.ends < now:
         return failed(code, role, f"expired on {certificate.ends:%Y-%m-%d %H:%M} UTC", _RENEW)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from enum import Enum
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 
-class State(str, Enum):
+class State(StrEnum):
     """What a finding means for the service."""
 
     OK = "ok"

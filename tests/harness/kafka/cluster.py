@@ -18,8 +18,7 @@ from tests.harness.waiting import wait_until
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 
 class KafkaCluster:

@@ -17,8 +17,7 @@ from tie_forwarder.demo.certificates import Identity
 
 if TYPE_CHECKING:
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
 
 class Gate:
