@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import multiprocessing
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -31,6 +32,7 @@ from tests.test_config_certificates import SHA1_SIGNED
 from tests.trial import Site, reader
 from tie_forwarder.cli.findings import as_lines, as_page
 from tie_forwarder.demo.certificates import Authority
+from tie_forwarder.spool.lock import DirectoryLock
 from tie_forwarder.trial import certificates, disk, port
 from tie_forwarder.trial.finding import Finding, State, Trying
 from tie_forwarder.trial.lines import AREAS, LINES
@@ -198,6 +200,25 @@ def _with_a_foreign_file() -> Finding:
         file = Path(directory) / "spool.sqlite"
         file.touch(mode=0o400)
         return lines(Path(directory))["disk.rights"]
+
+
+def test_the_holder_is_named_on_a_file_system_with_device_numbers_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """btrfs and overlay show another device in /proc/locks than to stat."""
+    lock, read = DirectoryLock(tmp_path), Path.read_text
+    lock.acquire()
+    inode = (tmp_path / "lock").stat().st_ino
+
+    def read_as_on_btrfs(path: Path, *arguments: Any, **options: Any) -> str:
+        text = read(path, *arguments, **options)
+        return re.sub(rf"\S+:\S+:{inode}\b", f"00:7b:{inode}", text) if path == Path("/proc/locks") else text
+
+    monkeypatch.setattr(Path, "read_text", read_as_on_btrfs)
+    assert f" 00:7b:{inode} " in Path("/proc/locks").read_text()
+    line = lines(tmp_path)["disk.lock"]
+    lock.release()
+    assert (line.state, line.found.split(" (")[0]) == (State.FAILED, f"in use by process {os.getpid()}")
 
 
 def test_little_room_is_told(tmp_path: Path) -> None:

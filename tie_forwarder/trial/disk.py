@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tie_forwarder.spool.glance import holder_of
 from tie_forwarder.trial.finding import Finding, State, Step, Trying, failed, not_tried, ok, warning
-from tie_forwarder.trial.lock_holder import command_of, holder_of
 from tie_forwarder.trial.mounts import file_system_of
 
 _FLUSHES = 20
@@ -76,8 +76,15 @@ def _lock(subject: str, directory: Path) -> Finding:
     holder = holder_of(directory)
     if holder is None:
         return ok("disk.lock", subject, "nobody is seen to use it")
-    text = f"in use by process {holder} ({command_of(holder) or 'unknown'})"
+    text = f"in use by process {holder} ({_command(holder) or 'unknown'})"
     return failed("disk.lock", subject, text, "stop that process, or give this one a spool.directory of its own")
+
+
+def _command(process: int) -> str:
+    """Its name; empty where it cannot be seen."""
+    with suppress(OSError):
+        return (Path("/proc") / str(process) / "comm").read_text().strip()
+    return ""
 
 
 def _files(directory: Path) -> list[Path]:
