@@ -25,8 +25,6 @@ class Follower:
         """When each number was seen first."""
         self.repeated: list[int] = []
         """Numbers that came again; empty when all is well."""
-        self.last_at = time.monotonic()
-        """When the last record of a detection came."""
         self._servers = list(bootstrap_servers)
         self._topics = list(topics)
         self._stop = threading.Event()
@@ -86,4 +84,3 @@ class Follower:
             self.repeated.append(number)
         else:
             self.seen_at[number] = now
-            self.last_at = now

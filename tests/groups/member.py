@@ -51,11 +51,9 @@ class Member(Forwarder):
             options=options,
             environment={"PYTHONPATH": os.pathsep.join(filter(None, (str(_CLOCK), os.environ.get("PYTHONPATH"))))},
         )
-        self.clock_offset = 0.0
 
     def set_clock(self, offset_seconds: float) -> None:
         """From its next start the member's wall clock is off by so much."""
-        self.clock_offset = offset_seconds
         self._environment["CLOCK_OFFSET_SECONDS"] = str(offset_seconds)
 
     @property
@@ -103,10 +101,6 @@ class Member(Forwarder):
                 what=f"{self.name} stopped",
             )
         return stopped
-
-    def resident_bytes(self) -> dict[str, int]:
-        """The resident memory of each process."""
-        return {part: self.part(part).memory_info().rss for part in PARTS}
 
     def cpu_seconds(self) -> dict[str, float]:
         """The CPU time that each process has used."""

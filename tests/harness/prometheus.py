@@ -88,13 +88,6 @@ class Prometheus(ServerProcess):
         found: list[dict[str, Any]] = self._ask("query", query=expression)["result"]
         return found
 
-    def query_range(self, expression: str, *, start: float, end: float, step: float) -> list[dict[str, Any]]:
-        """The series of an expression over a time."""
-        found: list[dict[str, Any]] = self._ask(
-            "query_range", query=expression, start=str(start), end=str(end), step=str(step)
-        )["result"]
-        return found
-
     def alerts(self, *, state: str = "firing") -> dict[str, list[Mapping[str, Any]]]:
         """The alerts in that state, by name."""
         found: dict[str, list[Mapping[str, Any]]] = {}

@@ -50,11 +50,6 @@ def element(name: str, /, *children: Child, **attributes: str | int | None) -> M
     return Markup(f"<{name}{head}>{''.join(map(_content, children))}</{name}>")
 
 
-def joined(*children: Child) -> Markup:
-    """Children without an element around them."""
-    return Markup("".join(map(_content, children)))
-
-
 def _content(child: Child) -> str:
     if child is None:
         return ""
