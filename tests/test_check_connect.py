@@ -21,10 +21,21 @@ from tests.harness.topics import Topics
 from tests.trial import Site, reader
 from tie_forwarder.cli import invoke
 from tie_forwarder.demo.certificates import Authority, Identity
+from tie_forwarder.demo.kafka import EmbeddedKafka
 
 USER, PASSWORD, WRONG = "forwarder", "right-password-9317", "wrong-password-5521"
 CLOCK = Path(__file__).parent / "groups" / "clock"
-TOPIC_LINES = ["exists", "replication", "in_sync", "retention", "cleanup", "size", "rights"]
+TOPIC_LINES = [
+    "exists",
+    "replication",
+    "in_sync",
+    "retention",
+    "cleanup",
+    "size",
+    "compression",
+    "timestamps",
+    "rights",
+]
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +236,40 @@ def test_what_a_topic_must_not_be_is_refused(site: Site, kafka: KafkaCluster, to
     assert answer.of_state("failed") == ["topic.in_sync"]
     assert answer.line("topic.cleanup", topics.detection).state == "warning"
     assert [code for code, _ in answer.lines if code.startswith("transactions.")] == []
+
+
+def test_a_topic_that_cannot_be_created_for_another_reason_than_a_right_is_told(
+    site: Site, make_kafka: MakeKafka, topics: Topics
+) -> None:
+    cluster = make_kafka(properties={"default.replication.factor": 3})
+    site.config["kafka"]["bootstrap_servers"] = cluster.bootstrap_servers
+    line = site.check("--create-topics").line("topic.created", topics.detection)
+    assert line == (
+        "failed", "InvalidReplicationFactorError: Replication-factor is invalid.", "create it as an administrator",
+    )  # fmt: skip
+
+
+def test_what_a_broker_cannot_tell_is_not_taken_for_a_missing_right(site: Site, tmp_path: Path) -> None:
+    """The embedded Kafka answers DescribeConfigs with nothing, and knows neither DescribeQuorum nor
+    DescribeTransactions."""
+    embedded = EmbeddedKafka(directory=tmp_path)
+    embedded.start()
+    try:
+        embedded.wait_until_serving()
+        site.config["kafka"]["bootstrap_servers"] = [embedded.address]
+        answer = site.check("--create-topics")
+        topic = site.config["kafka"]["topics"]["detection"]
+        for aspect in ("in_sync", "retention", "cleanup", "size", "compression", "timestamps"):
+            line = answer.line(f"topic.{aspect}", topic)
+            assert (line.state, line.found) == ("not tried", "Kafka does not tell the configuration")
+        assert answer.line("topic.rights", topic).state == "not tried"
+        assert answer.line("clock.kafka") == (
+            "not tried", "this Kafka tells its time to nobody", "compare the clocks by hand",
+        )  # fmt: skip
+        assert answer.line("transactions.ability")[:2] == ("ok", "the coordinator answers")
+        assert [line for line in answer.lines.values() if "grant" in line.remedy] == []
+    finally:
+        embedded.stop()
 
 
 # Rights and transactions

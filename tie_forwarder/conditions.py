@@ -33,6 +33,7 @@ _BLOCKED = {
     "transactional_id_authorization": "The user may not use the transactional id, which is the group's name.",
     "transactions_unavailable": "The cluster answers and cannot do transactions.",
     "unsupported_version": "The brokers, or the format of a topic, are too old.",
+    "unsupported_codec": "Records are compressed with a codec that this installation cannot decode.",
     "producer_options": "kafka.producer has an option that kafka-python does not take.",
     "clock": "Kafka refuses the time of receipt and the time of now: a clock is wrong.",
     "cannot_start": "The publisher process cannot be started: a secret cannot be read, or the machine has no room.",

@@ -39,9 +39,9 @@ PUBLISH_ERRORS = {
     "blocked": (
         "authentication", "sasl_mechanism", "tls", "unknown_topic", "invalid_topic", "topic_authorization",
         "group_authorization", "cluster_authorization", "transactional_id_authorization", "transactions_unavailable",
-        "unsupported_version", "producer_options", "clock", "registry_authentication", "registry_authorization",
-        "registry_tls", "registry_url", "registry_format", "registry_incompatible", "registry_refused",
-        "registry_client",
+        "unsupported_version", "unsupported_codec", "producer_options", "clock", "registry_authentication",
+        "registry_authorization", "registry_tls", "registry_url", "registry_format", "registry_incompatible",
+        "registry_refused", "registry_client",
     ),
     "poison": ("too_large", "invalid_record", "invalid_timestamp", "policy_violation"),
     "fenced": ("fenced",),

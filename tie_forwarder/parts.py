@@ -26,6 +26,7 @@ _PLACES = {
     "behind": "publisher",
     "cannot_start": "publisher",
     "producer_options": "publisher",
+    "unsupported_codec": "publisher",
     "clock": "publisher",
     "spool": "spool",
     "registry_client": "publisher",

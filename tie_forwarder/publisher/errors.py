@@ -10,7 +10,7 @@ import re
 from enum import StrEnum
 from typing import NamedTuple
 
-from kafka.errors import BrokerResponseError, KafkaError
+from kafka.errors import BrokerResponseError, KafkaError, UnsupportedCodecError
 
 
 class ErrorClass(StrEnum):
@@ -68,7 +68,7 @@ _BY_NUMBER: dict[int, tuple[ErrorClass, str]] = {
     53: (_BLOCKED, "transactional_id_authorization"),
     54: (_BLOCKED, "sasl_mechanism"),
     58: (_BLOCKED, "authentication"),
-    76: (_BLOCKED, "unsupported_version"),
+    76: (_BLOCKED, "unsupported_codec"),
     87: (_POISON, "invalid_record"),
     89: (_TRANSIENT, "quota"),
     90: (ErrorClass.FENCED, "fenced"),
@@ -91,6 +91,10 @@ REMEDIES: dict[str, str] = {
     "sasl_mechanism": "set kafka.security.protocol and sasl.mechanism to what the listener offers",
     "tls": "correct kafka.security: protocol, ca_file, certificate_file, key_file, or the broker's certificate",
     "unsupported_version": "use Apache Kafka 2.5 or newer, and a format that the topic accepts",
+    "unsupported_codec": (
+        "install the Python packages lz4, python-snappy and zstandard next to the forwarder;"
+        " a codec that is none of theirs needs a newer tie-forwarder"
+    ),
     "producer_options": "correct kafka.producer",
     "clock": "set the clocks of this machine and of the brokers",
     "connection": "see whether the brokers run and can be reached",
@@ -126,6 +130,8 @@ def classify(error: BaseException) -> Verdict:
     if number in _BY_NUMBER:
         error_class, code = _BY_NUMBER[number]
         return Verdict(error_class, code, detail, REMEDIES.get(code, ""))
+    if isinstance(error, UnsupportedCodecError):
+        return Verdict(_BLOCKED, "unsupported_codec", detail, REMEDIES["unsupported_codec"])
     text = str(error)
     if "part of a batch" in text:
         return Verdict(_POISON, "invalid_record", detail)

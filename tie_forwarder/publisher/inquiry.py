@@ -14,7 +14,13 @@ from typing import Any, NamedTuple
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.admin._transactions import CoordinatorType
-from kafka.errors import TopicAlreadyExistsError, TransactionalIdNotFoundError, for_code
+from kafka.errors import (
+    BrokerResponseError,
+    IncompatibleBrokerVersion,
+    TopicAlreadyExistsError,
+    TransactionalIdNotFoundError,
+    for_code,
+)
 from kafka.protocol.admin.cluster import DescribeQuorumRequest
 from kafka.protocol.producer.transaction import EndTxnRequest
 
@@ -26,7 +32,7 @@ _NOBODYS_PRODUCER = 2**62
 """No cluster has given out so many; -1 would stand for "none", which a transactional id may have."""
 
 _UNKNOWN_PRODUCER = 49
-_NO_ERROR, _MISSING, _UNAUTHORIZED = 0, 3, 29
+_NO_ERROR, _MISSING, _UNAUTHORIZED, _CLUSTER_UNAUTHORIZED = 0, 3, 29, 31
 _COORDINATOR_SECONDS = 3.0
 _ASK_AGAIN_SECONDS = 0.2
 _NO_COORDINATOR = ("transactions_unavailable", "timeout", "connection", "unknown")
@@ -40,7 +46,7 @@ class Cluster(NamedTuple):
 
 
 class Topic(NamedTuple):
-    """One topic. `rights` is None where they are not told; `settings` are empty where this user may not see them."""
+    """One topic. `rights` is None where Kafka does not tell them."""
 
     missing: bool
     hidden: bool
@@ -50,6 +56,9 @@ class Topic(NamedTuple):
     in_sync: list[int]
     rights: list[str] | None
     settings: dict[str, str]
+    """What Kafka tells of its configuration."""
+    untold: str = ""
+    """Why it tells nothing of it; empty where it tells something."""
 
 
 class Inquiry:
@@ -89,34 +98,47 @@ class Inquiry:
         with self._told():
             told = {topic["name"]: topic for topic in self._admin.describe_topics(list(names))}
         settings = self._settings(ConfigResourceType.TOPIC, names)
-        return {name: _topic(told[name], settings.get(name, {})) for name in names if name in told}
+        return {name: _topic(told[name], *settings[name]) for name in names if name in told}
 
     def broker_settings(self, broker: int) -> dict[str, str]:
-        """The configuration of a broker; empty where this user may not see it."""
-        return self._settings(ConfigResourceType.BROKER, [str(broker)]).get(str(broker), {})
+        """The configuration of a broker; empty where Kafka does not tell it."""
+        return self._settings(ConfigResourceType.BROKER, [str(broker)], node=broker)[str(broker)][0]
 
     def create(self, topic: str) -> None:
         """Makes the topic with the cluster's own number of partitions and replicas; returns once it has leaders."""
         options = {"num_partitions": -1, "replication_factor": -1}
         with self._told(), suppress(TopicAlreadyExistsError):
-            self._admin.create_topics({topic: options}, wait_for_metadata=True)
+            try:
+                self._admin.create_topics({topic: options}, wait_for_metadata=True)
+            except BrokerResponseError as error:
+                raise type(error)() from error  # without the text, which is the whole request and its answer
 
-    def transaction_state(self, transactional_id: str) -> str:
-        """What the coordinator knows of the id, empty where nothing.
+    def transaction_state(self, transactional_id: str) -> str | None:
+        """What the coordinator knows of the id: empty where nothing, None where it cannot be asked.
 
         The first question that a cluster is asked makes its transaction log, which takes a moment.
         """
         deadline = time.monotonic() + _COORDINATOR_SECONDS
         while True:
             try:
-                with self._told():
-                    return str(self._admin.describe_transactions([transactional_id])[transactional_id].state.value)
+                return self._describe_transaction(transactional_id)
             except PublisherError as error:
-                if isinstance(error.__cause__, TransactionalIdNotFoundError):
-                    return ""
                 if error.verdict.code not in _NO_COORDINATOR or time.monotonic() > deadline:
                     raise
             time.sleep(_ASK_AGAIN_SECONDS)
+
+    def _describe_transaction(self, transactional_id: str) -> str | None:
+        try:
+            with self._told():
+                return str(self._admin.describe_transactions([transactional_id])[transactional_id].state.value)
+        except PublisherError as error:
+            if isinstance(error.__cause__, TransactionalIdNotFoundError):
+                return ""
+            if not isinstance(error.__cause__, IncompatibleBrokerVersion):
+                raise
+            # Kafka before 3.0 cannot describe transactions; that there is a coordinator is proof enough.
+            self._find_coordinator(transactional_id)
+            return None
 
     def try_to_write(self, transactional_id: str) -> None:
         """Raises where this user may not write under the id.
@@ -125,49 +147,66 @@ class Inquiry:
         producer that uses the id now is not touched.
         """
 
-        async def end() -> Any:
-            ids = [transactional_id]
-            coordinators = await self._admin._find_coordinator_ids(ids, key_type=CoordinatorType.TRANSACTION)  # noqa: SLF001 - no public call asks this
-            request = EndTxnRequest(
-                transactional_id=transactional_id, producer_id=_NOBODYS_PRODUCER, producer_epoch=0, committed=False
-            )
-            return await self._send(request, coordinators[transactional_id])
-
+        request = EndTxnRequest(
+            transactional_id=transactional_id, producer_id=_NOBODYS_PRODUCER, producer_epoch=0, committed=False
+        )
+        coordinator = self._find_coordinator(transactional_id)
         with self._told():
-            code = self._admin._manager.run(end).error_code  # noqa: SLF001 - as above
+            code = self._run(self._send, request, coordinator).error_code
             if code not in (_NO_ERROR, _UNKNOWN_PRODUCER):
                 raise for_code(code)()
 
     def controller_clock_ms(self) -> int | None:
-        """The controller's clock, in milliseconds since the epoch; None where it does not tell.
+        """The controller's clock, in milliseconds since the epoch; None where this Kafka tells it to nobody.
 
         Among what it says of its quorum stands when each voter was last heard, and of itself that is now.
         """
         topic = DescribeQuorumRequest.TopicData
         metadata = topic(topic_name="__cluster_metadata", partitions=[topic.PartitionData(partition_index=0)])
-        with self._told():
-            answer = self._admin._manager.run(self._send, DescribeQuorumRequest(topics=[metadata]))  # noqa: SLF001 - as above
-            if answer.error_code:
-                raise for_code(answer.error_code)()
+        try:
+            with self._told():
+                answer = self._run(self._send, DescribeQuorumRequest(topics=[metadata]))
+                if answer.error_code:
+                    raise for_code(answer.error_code)()
+        except PublisherError as error:
+            if isinstance(error.__cause__, IncompatibleBrokerVersion):
+                return None
+            raise
         quorum = answer.topics[0].partitions[0]
         times = [
             voter.last_caught_up_timestamp for voter in quorum.current_voters if voter.replica_id == quorum.leader_id
         ]
         return int(times[0]) if times and times[0] > 0 else None
 
+    def _find_coordinator(self, transactional_id: str) -> int:
+        async def find() -> int:
+            found = await self._admin._find_coordinator_ids([transactional_id], key_type=CoordinatorType.TRANSACTION)  # noqa: SLF001 - no public call asks this
+            return int(found[transactional_id])
+
+        with self._told():
+            return int(self._run(find))
+
+    def _run(self, coroutine: Any, *arguments: Any) -> Any:
+        return self._admin._manager.run(coroutine, *arguments)  # noqa: SLF001 - as above
+
     async def _send(self, request: Any, node: int | None = None) -> Any:
         return await self._admin._manager.send(request, node_id=node)  # noqa: SLF001 - as above
 
-    def _settings(self, kind: Any, names: Sequence[str]) -> dict[str, dict[str, str]]:
-        """By name; missing or unseen things are left out."""
-        with suppress(Exception):  # what may not be seen is told as that, and must not spoil the rest
-            answer = self._admin.describe_configs([ConfigResource(kind, name) for name in names], config_filter="all")
-            return {
-                name: {option: str(value["value"]) for option, value in options.items()}
-                for found in answer.values()
-                for name, options in found.items()
-            }
-        return {}
+    def _settings(
+        self, kind: Any, names: Sequence[str], *, node: int | None = None
+    ) -> dict[str, tuple[dict[str, str], str]]:
+        """By name the configuration, and where there is none, why.
+
+        The public call drops the error code, and an empty answer without one does not mean that a right is missing.
+        """
+        request = self._admin._describe_configs_request([ConfigResource(kind, name) for name in names])  # noqa: SLF001 - as above
+        try:
+            with self._told():
+                answer = self._run(self._send, request, node)
+        except PublisherError as error:  # the topics themselves may be known all the same
+            return {name: ({}, f"{_NO_SETTINGS}: {error.verdict.detail}") for name in names}
+        results = {result.resource_name: result for result in answer.results}
+        return {name: _settings_in(results.get(name)) for name in names}
 
     @contextmanager
     def _told(self) -> Iterator[None]:
@@ -179,7 +218,19 @@ class Inquiry:
             raise PublisherError(self._causes.explain(classify(error))) from error
 
 
-def _topic(told: dict[str, Any], settings: dict[str, str]) -> Topic:
+_NO_SETTINGS = "Kafka does not tell the configuration"
+
+
+def _settings_in(result: Any) -> tuple[dict[str, str], str]:
+    if result is not None and result.error_code in (_UNAUTHORIZED, _CLUSTER_UNAUTHORIZED):
+        return {}, "this user may not see the configuration (DescribeConfigs)"
+    if result is not None and result.error_code:
+        return {}, f"{_NO_SETTINGS}: {for_code(result.error_code).__name__}"
+    settings = {} if result is None else {each.name: each.value for each in result.configs if each.value is not None}
+    return settings, "" if settings else _NO_SETTINGS
+
+
+def _topic(told: dict[str, Any], settings: dict[str, str], untold: str) -> Topic:
     partitions = told["partitions"]
     if told["error_code"] not in (_NO_ERROR, _MISSING, _UNAUTHORIZED):
         verdict = classify(for_code(told["error_code"])())
@@ -190,6 +241,8 @@ def _topic(told: dict[str, Any], settings: dict[str, str]) -> Topic:
         leaderless=sum(partition["leader_id"] < 0 for partition in partitions),
         replicas=[len(partition["replica_nodes"]) for partition in partitions],
         in_sync=[len(partition["isr_nodes"]) for partition in partitions],
-        rights=told.get("authorized_operations"),
+        # Who may describe a topic has that right at least, so an empty list is no answer.
+        rights=told.get("authorized_operations") or None,
         settings=settings,
+        untold=untold,
     )

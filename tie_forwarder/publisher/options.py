@@ -1,12 +1,15 @@
 """Which options of `kafka.producer` may be passed through to kafka-python's producer, and why the others may not.
 
-Loads kafka-python only when it is asked.
+Also which of Kafka's codecs this installation can decode. Loads kafka-python only when it is asked.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import Any
+
+CODECS = ("gzip", "snappy", "lz4", "zstd")
+"""Kafka's codecs, as `compression.type` of a topic and `compression_type` of a producer name them."""
 
 _MOST_IN_FLIGHT = 5
 _SECURITY = "use kafka.security instead"
@@ -35,6 +38,13 @@ def refused_producer_options(options: Mapping[str, Any]) -> dict[str, tuple[str,
     return refused
 
 
+def decodable_codecs() -> list[str]:
+    """Those of `CODECS` whose library is installed."""
+    from kafka import codec
+
+    return [name for name in CODECS if getattr(codec, f"has_{name}")()]
+
+
 def unknown_producer_options(names: Iterable[str]) -> list[str]:
     """Those of `names` that kafka-python's producer does not know."""
     defaults = _defaults()
@@ -55,16 +65,27 @@ def _refusal(name: str, value: Any) -> tuple[str, str] | None:
         return "it has an option of its own", _SECURITY
     if name in _OBJECTS:
         return "it takes a Python object, which a file cannot hold", _REMOVE
+    if name == "compression_type" and value is not None and value not in CODECS:
+        return "kafka-python has no such codec", _codec_remedy(value)
     if name == "max_in_flight_requests_per_connection" and isinstance(value, int) and value > _MOST_IN_FLIGHT:
         return f"above {_MOST_IN_FLIGHT} a retry could change the order", f"give 1 to {_MOST_IN_FLIGHT}"
     return None
 
 
-def _unknown(name: str) -> tuple[str, str]:
+def _codec_remedy(value: object) -> str:
+    near = _nearest(value.lower(), CODECS) if isinstance(value, str) else ""
+    return f"did you mean {near}?" if near else f"give {', '.join(CODECS)}, or remove it for no compression"
+
+
+def _nearest(name: str, names: Iterable[str]) -> str:
     import difflib
 
-    near = difflib.get_close_matches(name.replace(".", "_"), list(_defaults()), n=1)
-    remedy = f"did you mean {near[0]}?" if near else "see the options of KafkaProducer in kafka-python"
+    return next(iter(difflib.get_close_matches(name, list(names), n=1)), "")
+
+
+def _unknown(name: str) -> tuple[str, str]:
+    near = _nearest(name.replace(".", "_"), _defaults())
+    remedy = f"did you mean {near}?" if near else "see the options of KafkaProducer in kafka-python"
     return "kafka-python's producer has no such option", remedy
 
 

@@ -1,7 +1,7 @@
 """What the output topics' configuration makes of the promise: a compacted topic forgets events.
 
 Owns: one question to Kafka after the start, on a thread of its own. Must not: hold up or end anything: a user who may
-not see the configuration is told nothing.
+not see the configuration is told nothing, and where Kafka does not tell it, nothing is concluded from that.
 """
 
 from __future__ import annotations
@@ -40,21 +40,19 @@ class OutputPolicy:
 
     def _look(self) -> None:
         with suppress(Exception):  # a question that cannot be answered is asked again by the next process
-            compacted = self._compacted()
+            policies = self._policies()
+            compacted = [topic for topic, policy in policies.items() if "compact" in policy]
             for topic in compacted:
                 log(logging.WARNING, "publisher.output.compacted", topic=topic, remedy=COMPACTED_REMEDY)
-            self._on_compacted(compacted, COMPACTED_REMEDY)
+            if compacted or all(policies.values()):
+                self._on_compacted(compacted, COMPACTED_REMEDY)
 
-    def _compacted(self) -> list[str]:
+    def _policies(self) -> dict[str, str]:
+        """The clean-up policy by topic; empty where Kafka does not tell it."""
         admin = KafkaAdminClient(**self._connection, bootstrap_timeout_ms=_TIMEOUT_MS, request_timeout_ms=_TIMEOUT_MS)
         try:
             resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in self._topics]
             answer = admin.describe_configs(resources, config_filter="all").get("topic", {})
         finally:
             admin.close()
-        return [topic for topic in self._topics if "compact" in _policy(answer.get(topic, {}))]
-
-
-def _policy(configuration: dict[str, Any]) -> str:
-    """The clean-up policy; empty where this user may not see it."""
-    return str(configuration.get("cleanup.policy", {}).get("value", ""))
+        return {topic: str(answer.get(topic, {}).get("cleanup.policy", {}).get("value", "")) for topic in self._topics}

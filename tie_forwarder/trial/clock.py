@@ -7,6 +7,7 @@ from tie_forwarder.trial.finding import Finding, failed, ok, warning
 CODE = "clock.kafka"
 SUBJECT = "Kafka's controller"
 HIDDEN_REMEDY = "grant this user Describe on the cluster, or compare the clocks by hand"
+UNTOLD_REMEDY = "compare the clocks by hand"
 _TOLERANCE_SECONDS = 5.0
 _MOST_AHEAD_SECONDS = 3_600.0
 """What brokers take by default (message.timestamp.after.max.ms)."""

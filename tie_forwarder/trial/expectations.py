@@ -11,7 +11,9 @@ from tie_forwarder.trial.finding import Trying
 _OF_A_CLIENT = ("file", "expiry", "signature", "key", "chain")
 _OF_AUTHORITIES = ("file", "expiry", "chain")
 _OF_A_BROKER = ("name", "tcp", "tls", "connack", "subscription", "canary")
-_OF_A_TOPIC = ("exists", "replication", "in_sync", "retention", "cleanup", "size", "rights")
+_OF_A_TOPIC = (
+    "exists", "replication", "in_sync", "retention", "cleanup", "size", "compression", "timestamps", "rights",
+)  # fmt: skip
 _OF_THE_DISK = ("rights", "lock", "file_system", "space", "flush")
 
 Settings = dict[str, Any]

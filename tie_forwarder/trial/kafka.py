@@ -11,11 +11,13 @@ from typing import Any
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict
 from tie_forwarder.publisher.handshake import shake_hands
 from tie_forwarder.publisher.inquiry import Inquiry, Topic
+from tie_forwarder.publisher.options import decodable_codecs
 from tie_forwarder.trial import clock, topics
 from tie_forwarder.trial.finding import Step, Trying, failed, not_tried, ok, warning
 from tie_forwarder.trial.names import addresses_of
 from tie_forwarder.trial.transactions import transactions
 
+_NOT_ALLOWED = ("topic_authorization", "cluster_authorization")
 _LOGIN_CODES = ("authentication", "sasl_mechanism")
 _NAME_SECONDS = 3.0
 _MOST_SECONDS = 6.0
@@ -25,8 +27,8 @@ _MOST_SECONDS = 6.0
 def steps(settings: dict[str, Any]) -> Iterator[Step]:
     """`connection` is kafka-python's; `topics` are names; `group` and `replay` are transactional ids.
 
-    `group` is None with at_least_once; `create` says whether missing topics are to be made; `memory_seconds` is how far
-    back a member may read.
+    `group` is None with at_least_once; `codec` is that of the producer, or None; `create` says whether missing topics
+    are to be made; `memory_seconds` is how far back a member may read.
     """
     logging.getLogger("kafka").addHandler(logging.NullHandler())  # what it has to say stands in the findings
     connection = settings["connection"]
@@ -113,7 +115,12 @@ def _cluster(inquiry: Inquiry, connection: dict[str, Any]) -> Iterator[Step]:
 
 def _topics(inquiry: Inquiry, settings: dict[str, Any]) -> Iterator[Step]:
     names = settings["topics"]
-    needs = topics.Needs(exactly_once=settings["group"] is not None, memory_seconds=settings["memory_seconds"])
+    needs = topics.Needs(
+        exactly_once=settings["group"] is not None,
+        memory_seconds=settings["memory_seconds"],
+        codec=settings["codec"],
+        decodable=decodable_codecs(),
+    )
     yield Trying("topic.exists", names[0])
     found = inquiry.topics(names)
     if settings["create"]:
@@ -130,7 +137,9 @@ def _create(inquiry: Inquiry, names: Sequence[str]) -> Iterator[Step]:
         try:
             inquiry.create(name)
         except PublisherError as error:
-            remedy = "create it as an administrator, or grant this user Create on it"
+            remedy = "create it as an administrator"
+            if error.verdict.code in _NOT_ALLOWED:
+                remedy += ", or grant this user Create on it"
             yield failed("topic.created", name, error.verdict.detail, remedy)
         else:
             yield ok("topic.created", name, "created, with the cluster's own number of partitions and replicas")
@@ -142,13 +151,15 @@ def _clock(inquiry: Inquiry) -> Iterator[Step]:
     try:
         theirs = inquiry.controller_clock_ms()
     except PublisherError as error:
-        hidden = error.verdict.code == "cluster_authorization"
-        why = "Kafka tells its time only to who may Describe the cluster" if hidden else error.verdict.detail
-        yield not_tried(clock.CODE, clock.SUBJECT, why, clock.HIDDEN_REMEDY)
+        if error.verdict.code == "cluster_authorization":
+            why = "Kafka tells its time only to users who may Describe the cluster"
+            yield not_tried(clock.CODE, clock.SUBJECT, why, clock.HIDDEN_REMEDY)
+        else:
+            yield not_tried(clock.CODE, clock.SUBJECT, error.verdict.detail, clock.UNTOLD_REMEDY)
         return
     after = time.time()
     if theirs is None:
-        yield not_tried(clock.CODE, clock.SUBJECT, "this Kafka tells its time to nobody", clock.HIDDEN_REMEDY)
+        yield not_tried(clock.CODE, clock.SUBJECT, "this Kafka tells its time to nobody", clock.UNTOLD_REMEDY)
     else:
         yield clock.judge((before + after) / 2, theirs / 1000, waited=after - before)
 

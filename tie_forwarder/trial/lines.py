@@ -42,6 +42,8 @@ LINES = {
     "topic.retention": "records stay longer than a member may need to read back",
     "topic.cleanup": "it is not compacted",
     "topic.size": "`max.message.bytes` takes the largest event of DXL",
+    "topic.compression": "this installation can decode the codec in which the topic's records are kept",
+    "topic.timestamps": "records keep the time of receipt as their timestamp",
     "topic.rights": "this user may do there what `kafka.delivery` needs",
     "transactions.ability": "the cluster can do transactions, and long enough ones",
     "transactions.rights": "this user may use the group's transactional id, asked without harm",

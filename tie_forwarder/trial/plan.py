@@ -96,6 +96,7 @@ def _kafka(config: Config, told: dict[str, Any], *, create_topics: bool) -> dict
         "topics": list(dict.fromkeys(told["topics"].values())),
         "group": config.group.name if exactly_once else None,
         "replay": replay_id(config.group.name),
+        "codec": told["options"].get("compression_type"),
         "create": create_topics,
         "memory_seconds": config.group.window_seconds + config.group.margin_seconds,
     }

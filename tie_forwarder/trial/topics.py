@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from tie_forwarder.events.document import MAX_BYTES
+from tie_forwarder.publisher.errors import REMEDIES
 from tie_forwarder.trial.finding import Finding, failed, not_tried, ok, warning
 
-if TYPE_CHECKING:  # the judging needs no client
+if TYPE_CHECKING:
     from tie_forwarder.publisher.inquiry import Topic
 
 _MEGABYTE = 1024 * 1024
@@ -20,6 +21,10 @@ class Needs(NamedTuple):
     exactly_once: bool
     memory_seconds: float
     """How far back a member may read: the window, and the margin before it."""
+    codec: str | None
+    """That of the producer; None where it does not compress."""
+    decodable: Sequence[str]
+    """The codecs whose libraries are installed."""
 
 
 def judge(name: str, topic: Topic, needs: Needs) -> Iterator[Finding]:
@@ -36,7 +41,7 @@ def judge(name: str, topic: Topic, needs: Needs) -> Iterator[Finding]:
         yield ok("topic.exists", name, f"partitions: {len(topic.replicas)}, each with a leader")
     yield _replication(name, topic)
     yield _in_sync(name, topic)
-    for judged in (_retention, _cleanup, _size):
+    for judged in (_retention, _cleanup, _size, _compression, _timestamps):
         yield judged(name, topic, needs)
     yield _rights(name, topic, needs)
 
@@ -56,7 +61,7 @@ def _replication(name: str, topic: Topic) -> Finding:
 def _in_sync(name: str, topic: Topic) -> Finding:
     code, replicas, there = "topic.in_sync", min(topic.replicas), min(topic.in_sync)
     if "min.insync.replicas" not in topic.settings:
-        return _unseen(code, name)
+        return _untold(code, name, topic, "min.insync.replicas")
     needed = int(topic.settings["min.insync.replicas"])
     text = f"min.insync.replicas={needed}"
     if needed > replicas:
@@ -75,7 +80,7 @@ def _in_sync(name: str, topic: Topic) -> Finding:
 def _retention(name: str, topic: Topic, needs: Needs) -> Finding:
     code = "topic.retention"
     if "retention.ms" not in topic.settings:
-        return _unseen(code, name)
+        return _untold(code, name, topic, "retention.ms")
     milliseconds, size = int(topic.settings["retention.ms"]), int(topic.settings.get("retention.bytes", -1))
     text = "kept for ever" if milliseconds < 0 else f"kept for {_duration(milliseconds / 1000)}"
     if 0 <= milliseconds < needs.memory_seconds * 1000 and needs.exactly_once:
@@ -91,7 +96,7 @@ def _retention(name: str, topic: Topic, needs: Needs) -> Finding:
 def _cleanup(name: str, topic: Topic, needs: Needs) -> Finding:
     code = "topic.cleanup"
     if "cleanup.policy" not in topic.settings:
-        return _unseen(code, name)
+        return _untold(code, name, topic, "cleanup.policy")
     policy = topic.settings["cleanup.policy"]
     if "compact" not in policy:
         return ok(code, name, f"cleanup.policy={policy}")
@@ -102,12 +107,43 @@ def _cleanup(name: str, topic: Topic, needs: Needs) -> Finding:
 def _size(name: str, topic: Topic, _: Needs) -> Finding:
     code = "topic.size"
     if "max.message.bytes" not in topic.settings:
-        return _unseen(code, name)
+        return _untold(code, name, topic, "max.message.bytes")
     largest = int(topic.settings["max.message.bytes"])
     if largest < MAX_BYTES:
         text = f"max.message.bytes={largest}: larger events end as dead letters that are cut; DXL carries {MAX_BYTES}"
         return warning(code, name, text, f"set max.message.bytes={2 * _MEGABYTE}")
     return ok(code, name, f"max.message.bytes={largest}, and DXL carries {MAX_BYTES}")
+
+
+def _compression(name: str, topic: Topic, needs: Needs) -> Finding:
+    code, option = "topic.compression", "compression.type"
+    if option not in topic.settings:
+        return _untold(code, name, topic, option)
+    setting = topic.settings[option]
+    codec = needs.codec if setting == "producer" else setting
+    if codec is None:
+        return ok(code, name, f"{option}=producer, and the forwarder does not compress")
+    whose = f"{option}=producer, and kafka.producer says {codec}" if setting == "producer" else f"{option}={setting}"
+    if codec == "uncompressed":
+        return ok(code, name, whose)
+    if codec in needs.decodable:
+        return ok(code, name, f"{whose}: this installation can decode it")
+    say = failed if needs.exactly_once else warning
+    return say(code, name, f"{whose}: this installation cannot decode it", REMEDIES["unsupported_codec"])
+
+
+def _timestamps(name: str, topic: Topic, needs: Needs) -> Finding:
+    code, option = "topic.timestamps", "message.timestamp.type"
+    if option not in topic.settings:
+        return _untold(code, name, topic, option)
+    kind = topic.settings[option]
+    if kind != "LogAppendTime":
+        return ok(code, name, f"{option}={kind}: records keep their time of receipt")
+    text = f"{option}={kind}: Kafka replaces the time of receipt, which then is in the headers only"
+    if needs.exactly_once:
+        text += "; a member that starts searches its place by the brokers' clocks"
+        return warning(code, name, text, f"set {option}=CreateTime on the topic")
+    return ok(code, name, text)
 
 
 def _rights(name: str, topic: Topic, needs: Needs) -> Finding:
@@ -129,8 +165,8 @@ def _grant(needs: Needs, name: str) -> str:
     return f"grant this user {', '.join(_needed(needs))} on the topic {name}"
 
 
-def _unseen(code: str, name: str) -> Finding:
-    return not_tried(code, name, "this user may not see the topic's configuration (DescribeConfigs)")
+def _untold(code: str, name: str, topic: Topic, option: str) -> Finding:
+    return not_tried(code, name, topic.untold or f"Kafka does not tell {option}")
 
 
 def _duration(seconds: float) -> str:

@@ -42,12 +42,14 @@ def _ability(inquiry: Inquiry, group: str) -> Finding:
     if longest is not None and longest < TRANSACTION_TIMEOUT_MS:
         text = f"{_LONGEST}={longest}, and the forwarder asks for {TRANSACTION_TIMEOUT_MS}"
         return failed(code, group, text, f"set {_LONGEST} of the brokers to {TRANSACTION_TIMEOUT_MS} or more")
+    if state is None:
+        return ok(code, group, "the coordinator answers")
     known = f"its last transaction is {state}" if state else "nobody has used the id yet"
     return ok(code, group, f"the coordinator answers; {known}")
 
 
 def _longest_ms(inquiry: Inquiry) -> int | None:
-    """None where this user may not see the brokers' configuration."""
+    """None where Kafka does not tell it."""
     with suppress(PublisherError):
         value = inquiry.broker_settings(inquiry.cluster().controller).get(_LONGEST)
         return None if value is None else int(value)
