@@ -105,15 +105,19 @@ class Bench:
             raise self.refusal
         return {"log_level": "error", "behaviour": self.behaviour}
 
+    def source_of(self, child: Child) -> Source:
+        return Source(child=child, on_frame=lambda _, kind, body: self._on_frame(kind, body))
+
     def _attach(self, child: Child) -> Source:
-        source = Source(child=child, on_frame=self._on_frame)
+        source = self.source_of(child)
         threading.Thread(target=read_until_ended, args=(source,), daemon=True).start()
         return source
 
 
 def read_until_ended(source: Source) -> None:
-    while not source.ended.wait(0.005):
-        source.read()
+    while source.read():
+        time.sleep(0.005)
+    source.ended.set()
 
 
 @pytest.fixture
@@ -227,12 +231,13 @@ class TestGuard:
         held: list[Source] = []
 
         def attach(bench: Bench, child: Child) -> Source:
-            held.append(Source(child=child, on_frame=bench._on_frame))
+            held.append(bench.source_of(child))
             return held[-1]
 
         monkeypatch.setattr(Bench, "_attach", attach)
         bench = make_bench("chatter")
         bench.until(lambda: len(bench.starts) >= 2, "the replacement")
+        assert held[0].superseded
         read_until_ended(held[0])
         assert len(bench.frames) == 1_000
         read_until_ended(held[1])

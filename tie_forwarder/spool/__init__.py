@@ -4,7 +4,7 @@ The main process is its one writer (`Spool`); the publisher process reads beside
 accepted survives the death of every process; a power cut costs at most the commit interval.
 """
 
-from tie_forwarder.spool.changes import Changes, Incoming, Outcome, Settled
+from tie_forwarder.spool.changes import Changes, Incoming, Outcome, Settled, merged
 from tie_forwarder.spool.reader import Page, Reader
 from tie_forwarder.spool.recovery import Recovery
 from tie_forwarder.spool.row import CorruptRow, Row, pack_id, unpack_id
@@ -21,6 +21,7 @@ __all__ = [
     "Row",
     "Settled",
     "Spool",
+    "merged",
     "pack_id",
     "unpack_id",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
@@ -33,6 +33,8 @@ class Changes:
     incoming: Sequence[Incoming] = ()
     published: Sequence[tuple[int, int]] = ()
     """Ranges of positions, both ends included, that this forwarder's own publisher has proven to be in Kafka."""
+    settled: Sequence[tuple[int, int]] = ()
+    """Ranges of positions, both ends included, whose events were seen in the output."""
     seen: Sequence[bytes] = ()
     """Packed ids of events that were seen in the output."""
     replaced: Sequence[tuple[int, Record]] = ()
@@ -45,7 +47,7 @@ class Changes:
     @property
     def removes(self) -> bool:
         """Whether rows are to leave the spool."""
-        return bool(self.published or self.seen or self.replaced or self.set_aside)
+        return bool(self.published or self.settled or self.seen or self.replaced or self.set_aside)
 
     def without_incoming(self) -> Changes:
         """Only the removals."""
@@ -78,3 +80,14 @@ class Outcome:
         """Counts rows of the spool that are lost for good."""
         self.drop(reason, count)
         self.rows_dropped += count
+
+
+def merged(ranges: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The same positions in as few ranges as possible, in order. Ranges include both ends."""
+    found: list[tuple[int, int]] = []
+    for first, last in sorted(ranges):
+        if found and first <= found[-1][1] + 1:
+            found[-1] = (found[-1][0], max(last, found[-1][1]))
+        else:
+            found.append((first, last))
+    return found

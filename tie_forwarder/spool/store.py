@@ -7,9 +7,10 @@ transaction, which is the accept point of the new records and the end of the set
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeAlias
 
 from tie_forwarder.spool import database, recovery, suspicion
 from tie_forwarder.spool.changes import Changes, Outcome, Settled
@@ -23,6 +24,7 @@ _INSERT = f"INSERT OR IGNORE INTO entry ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)" 
 _RETURNED = "RETURNING position, destination, event_id, received_at_ms, detected_at"
 _DELETE_RANGE = f"DELETE FROM entry WHERE position BETWEEN ? AND ? {_RETURNED}"  # noqa: S608 - constants only
 _IDS_PER_STATEMENT = 500
+PackedIds: TypeAlias = Sequence[bytes]
 _FREE_PAGES_WORTH_TRIMMING = 4_096
 _PAGES_TRIMMED_AT_ONCE = 512
 
@@ -123,6 +125,21 @@ class Spool:
         raw = self._connection.execute(f"SELECT {COLUMNS} FROM entry WHERE position = ?", (position,)).fetchone()  # noqa: S608
         return None if raw is None else unpack(raw)
 
+    def positions_of(self, event_ids: PackedIds) -> list[int] | None:
+        """The positions of those events that are in the spool; None where the disk cannot be read."""
+        assert self._connection is not None
+        found: list[int] = []
+        try:
+            for condition, ids in _by_id(event_ids):
+                rows = self._connection.execute(f"SELECT position FROM entry WHERE {condition}", ids)  # noqa: S608
+                found += [position for (position,) in rows]
+        except sqlite3.DatabaseError as error:
+            if not database.is_disk_trouble(error):
+                suspicion.raise_on(self._directory, str(error))
+                raise
+            return None
+        return found
+
     def trim(self) -> None:
         """Gives free pages back to the file system, a few at a time, and takes the reserve again: for idle turns."""
         assert self._connection is not None
@@ -213,10 +230,10 @@ class Spool:
         connection = self._connection
         for first, last in changes.published:
             outcome.published += _settled(connection.execute(_DELETE_RANGE, (first, last)))
-        for start in range(0, len(changes.seen), _IDS_PER_STATEMENT):
-            ids = changes.seen[start : start + _IDS_PER_STATEMENT]
-            marks = ",".join("?" * len(ids))
-            statement = f"DELETE FROM entry WHERE event_id IN ({marks}) {_RETURNED}"  # noqa: S608 - marks only
+        for first, last in changes.settled:
+            outcome.seen += _settled(connection.execute(_DELETE_RANGE, (first, last)))
+        for condition, ids in _by_id(changes.seen):
+            statement = f"DELETE FROM entry WHERE {condition} {_RETURNED}"  # noqa: S608 - marks only
             outcome.seen += _settled(connection.execute(statement, ids))
         for refused, record in changes.replaced:
             row = connection.execute(
@@ -237,6 +254,13 @@ class Spool:
         self._oldest = self._connection.execute(
             "SELECT position, received_at_ms FROM entry ORDER BY position LIMIT 1"
         ).fetchone()
+
+
+def _by_id(event_ids: PackedIds) -> Iterator[tuple[str, PackedIds]]:
+    """Conditions for these ids, each with its parameters: a statement takes only so many."""
+    for start in range(0, len(event_ids), _IDS_PER_STATEMENT):
+        ids = event_ids[start : start + _IDS_PER_STATEMENT]
+        yield f"event_id IN ({','.join('?' * len(ids))})", ids
 
 
 def _settled(cursor: sqlite3.Cursor) -> list[Settled]:

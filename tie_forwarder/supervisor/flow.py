@@ -35,6 +35,8 @@ _GRANTED_POSITIONS = 6_000
 _GRANTED_SHARE = 4
 _IDLE_SECONDS = 0.5
 _ID_BYTES = 16
+_ABOUT_ROWS = ("published", "corrupt", "unlisted")
+"""Reports that stay true after the process that sent them has a successor."""
 
 
 class Flow:
@@ -67,26 +69,30 @@ class Flow:
         )
         self._monotonic = monotonic
         self._log = Log()
-        self._reports: dict[str, Callable[[dict[str, Any]], None]] = {
+        self._reports: dict[str, Callable[[Source, dict[str, Any]], None]] = {
             "published": self._on_published,
             "refused": self._on_refused,
-            "corrupt": lambda report: self._writer.set_aside(report["corrupt"]),
+            "corrupt": lambda _, report: self._writer.set_aside(report["corrupt"]),
             "role": self._on_role,
-            "remember": lambda report: self._publisher.on_remember(report["remember"]),
-            "barrier": lambda report: self._barriers.append(report["barrier"]),
-            "compacted": lambda report: self._publisher.on_compacted(report["compacted"], report["remedy"]),
-            "unlisted": lambda report: self._publisher.on_unlisted(report["unlisted"]),
+            "remember": lambda _, report: self._publisher.on_remember(report["remember"]),
+            "barrier": self._on_barrier,
+            "compacted": lambda _, report: self._publisher.on_compacted(report["compacted"], report["remedy"]),
+            "unlisted": lambda _, report: self._publisher.on_unlisted(report["unlisted"]),
             "error": self._on_error,
         }
         self._selector = selectors.DefaultSelector()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_read, False)
         os.set_blocking(self._wake_write, False)
+        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._attached: SimpleQueue[Source] = SimpleQueue()
         self._stop = threading.Event()
-        self._barriers: list[int] = []
-        self._publishing_child: Child | None = None
+        self._barriers: dict[Source, int] = {}
+        self._publishing: Source | None = None
         self._granted = 0
+        """What the present publisher has been granted."""
+        self._in_flight_through = 0
+        """The last position that any publisher may have in flight, also one of a main process that was killed."""
         self._thrift = Thrift()
         self.ticked_at = monotonic()
         """When the last turn ended, by the monotonic clock: the thread's progress."""
@@ -116,7 +122,6 @@ class Flow:
 
     def run(self) -> None:
         """The thread's body."""
-        self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         while not self._stop.is_set():
             self.run_once()
         self._commit()
@@ -169,18 +174,19 @@ class Flow:
             if source.child.name == "receiver":
                 self._accounts.on_receiver_started()
             if source.child.name == "publisher":
-                self._publishing_child = source.child
+                self._publishing = source
                 self._granted = 0
-                self._barriers = []
 
     def _read(self, source: Source) -> None:
-        source.read()
-        if source.ended.is_set():
-            self._selector.unregister(source.child.output)
-            if source.child is self._publishing_child:
-                self._publishing_child = None
+        if source.read():
+            return
+        self._selector.unregister(source.child.output)
+        self._barriers.pop(source, None)
+        if source is self._publishing:
+            self._publishing = None
+        source.ended.set()  # from here on the pipes may be closed
 
-    def _on_receiver_frame(self, kind: Kind, body: bytes) -> None:
+    def _on_receiver_frame(self, _: Source, kind: Kind, body: bytes) -> None:
         if kind is Kind.STATUS:
             status = json.loads(body)
             self._accounts.on_receiver_status(status)
@@ -191,34 +197,39 @@ class Flow:
         self._accounts.on_messages(messages)
         self._writer.receive(messages)
 
-    def _on_publisher_frame(self, kind: Kind, body: bytes) -> None:
+    def _on_publisher_frame(self, source: Source, kind: Kind, body: bytes) -> None:
         if kind is Kind.SEEN:
             self._writer.see([body[start : start + _ID_BYTES] for start in range(0, len(body), _ID_BYTES)])
             return
         report: dict[str, Any] = json.loads(body)
         if kind is Kind.STATUS:
-            self._publisher.on_status(report)
+            if not source.superseded:
+                self._publisher.on_status(report)
             return
         for name, handle in self._reports.items():
-            if name in report:
-                handle(report)
+            if name in report and (name in _ABOUT_ROWS or not source.superseded):
+                handle(source, report)
 
-    def _on_published(self, report: dict[str, Any]) -> None:
+    def _on_published(self, source: Source, report: dict[str, Any]) -> None:
         self._writer.remove([(first, last) for first, last in report["published"]])
-        self._publisher.on_published()
+        if not source.superseded:
+            self._publisher.on_published()
         self._accounts.on_batch_published(report["seconds"])
 
-    def _on_refused(self, report: dict[str, Any]) -> None:
+    def _on_refused(self, _: Source, report: dict[str, Any]) -> None:
         refused = report["refused"]
         self._writer.refuse(refused["position"], code=refused["code"], detail=refused["detail"])
         self._accounts.on_publish_error("poison", refused["code"])
 
-    def _on_error(self, report: dict[str, Any]) -> None:
+    def _on_barrier(self, source: Source, report: dict[str, Any]) -> None:
+        self._barriers[source] = report["barrier"]
+
+    def _on_error(self, _: Source, report: dict[str, Any]) -> None:
         error = report["error"]
         self._publisher.on_error(error)
         self._accounts.on_publish_error(error["class"], error["code"])
 
-    def _on_role(self, report: dict[str, Any]) -> None:
+    def _on_role(self, _: Source, report: dict[str, Any]) -> None:
         role, reason = report["role"], report["reason"]
         if self._publisher.on_role(role, reason):
             self._log.info("role.changed", role=role, reason=reason, text=describe(role, reason))
@@ -228,19 +239,19 @@ class Flow:
             self._accounts.on_takeover(reason)
 
     def _commit(self) -> None:
-        self._writer.commit(keep_through=self._granted)
+        self._writer.commit(keep_through=self._raised_limit())
 
     def _answer_barriers(self) -> None:
-        """Tells the publisher that everything it reported before is in the spool, once that is so."""
+        """Tells each publisher that asked that everything it reported before is in the spool, once that is so."""
         if not self._barriers:
             return
-        if self._writer.pending:
+        if self._writer.pending and not self._writer.removals_pending:
             self._commit()
         if self._writer.removals_pending:
             return
-        child = self._publishing_child
-        if child is None or child.say({"verb": "barrier", "number": self._barriers[-1]}):
-            self._barriers = []
+        for source, number in list(self._barriers.items()):
+            if source.child.say({"verb": "barrier", "number": number}):
+                del self._barriers[source]
 
     def _most_granted(self) -> int:
         """How many rows may be in flight: so few that a full spool still has others to drop."""
@@ -248,13 +259,23 @@ class Flow:
         share = spool.max_bytes // _GRANTED_SHARE * max(1, spool.events) // max(1, spool.bytes)
         return max(1, min(_GRANTED_POSITIONS, share))
 
-    def _grant(self) -> None:
-        """Lets the publisher read on: a bounded number of positions, which a full spool then leaves alone."""
-        if self._publishing_child is None:
-            return
-        first = self._spool.first_position
+    def _raised_limit(self) -> int:
+        """Raises `_in_flight_through` as rows leave, and returns it.
+
+        It never falls and does not depend on a living publisher: what a dead one had been granted may still be
+        committed by Kafka, until its successor has found that out.
+        """
         through = self._spool.last_position
+        first = self._spool.first_position
         if first is not None:
             through = min(through, first + self._most_granted() - 1)
-        if through > self._granted and self._publishing_child.say({"verb": "grant", "through": through}):
+        self._in_flight_through = max(self._in_flight_through, through)
+        return self._in_flight_through
+
+    def _grant(self) -> None:
+        """Lets the publisher read on: a bounded number of positions, which a full spool then leaves alone."""
+        if self._publishing is None:
+            return
+        through = self._raised_limit()
+        if through > self._granted and self._publishing.child.say({"verb": "grant", "through": through}):
             self._granted = through

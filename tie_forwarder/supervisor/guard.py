@@ -174,5 +174,7 @@ class Guard:
         assert self._source is not None
         if self._source.ended.wait(_DRAIN_PIPE_SECONDS):
             self._child.close()
-        # Otherwise the flow still reads the pipe: it closes with the last one who holds it.
+        else:
+            # The flow still reads the pipe: it closes with the last one who holds it.
+            self._source.superseded = True
         self._source = None

@@ -14,29 +14,34 @@ _LONGEST_TEXT = 500
 
 
 class Source:
-    """Reads what is there and hands over whole frames. `read` belongs to the flow's thread."""
+    """Reads what is there and hands over whole frames, with itself as their sender.
 
-    def __init__(self, *, child: Child, on_frame: Callable[[Kind, bytes], None]) -> None:
+    `read` belongs to the flow's thread, and so does the pipe until `ended` is set.
+    """
+
+    def __init__(self, *, child: Child, on_frame: Callable[[Source, Kind, bytes], None]) -> None:
         self.child = child
         self.ended = threading.Event()
-        """Set when nothing more can come: the pipe has ended, or its bytes are no frames."""
+        """Set by the flow when it has let go of the pipe; only then may anyone close it."""
+        self.superseded = False
+        """Set by the main thread before it starts a successor although frames of this process may still come."""
         self.broken = ""
         """What is wrong with the bytes; empty when nothing is."""
         self._on_frame = on_frame
         self._decoder = Decoder()
 
-    def read(self) -> None:
-        """Reads once and handles the complete frames. Never blocks; sets `ended` when it is over."""
+    def read(self) -> bool:
+        """Read once, handle the complete frames, and return whether more may come. Never blocks."""
         try:
             data = os.read(self.child.output, _READ_BYTES)
         except BlockingIOError:
-            return
+            return True
         if not data:
-            self.ended.set()
-            return
+            return False
         try:
             for kind, body in self._decoder.feed(data):
-                self._on_frame(kind, body)
+                self._on_frame(self, kind, body)
         except Exception as error:  # noqa: BLE001 - the child's bytes may be anything; it is the child that must go
             self.broken = f"{self.child.name} wrote what is no frame: {error!r}"[:_LONGEST_TEXT]
-            self.ended.set()
+            return False
+        return True

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from tie_forwarder.events.message import Message
 from tie_forwarder.records.record import Record
-from tie_forwarder.spool import Changes, CorruptRow, Incoming, Outcome, Spool
+from tie_forwarder.spool import Changes, CorruptRow, Incoming, Outcome, Spool, merged
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.arrivals import Arrivals
 from tie_forwarder.supervisor.pace import Pace
@@ -19,6 +19,8 @@ from tie_forwarder.supervisor.refusals import dead_letter_of
 from tie_forwarder.supervisor.window import Window
 
 _RETRY_SECONDS = 1.0
+_MOST_UNPLACED = 500_000
+"""So many ids are kept while the disk cannot even be read, which also ends every publisher within a second."""
 
 
 class Writer:
@@ -42,9 +44,10 @@ class Writer:
         self._monotonic = monotonic
         self._incoming: list[Incoming] = []
         self._published: list[tuple[int, int]] = []
+        self._settled: list[tuple[int, int]] = []
         self._refused: dict[int, tuple[str, str]] = {}
         self._newly_dead: list[Record] = []
-        self._corrupt: list[int] = []
+        self._corrupt: set[int] = set()
         self._seen: list[bytes] = []
         self._committed_at = 0.0
         self.removals_pending = False
@@ -55,7 +58,8 @@ class Writer:
     @property
     def pending(self) -> bool:
         """Whether anything waits for the next commit."""
-        return bool(self._arrivals or self._incoming or self._published or self._seen or self._refused or self._corrupt)
+        removals = self._published or self._settled or self._seen or self._refused or self._corrupt
+        return bool(self._arrivals or self._incoming or removals)
 
     @property
     def due_in_seconds(self) -> float:
@@ -84,7 +88,7 @@ class Writer:
 
     def set_aside(self, corrupt: Sequence[int]) -> None:
         """These rows cannot be read."""
-        self._corrupt += corrupt
+        self._corrupt.update(corrupt)
 
     def commit(self, *, keep_through: int) -> None:
         """Writes all that waits; no policy drops a row up to `keep_through`."""
@@ -111,16 +115,28 @@ class Writer:
         self.removals_pending = outcome.removals_pending
         if outcome.removals_pending:
             self._committed_at += _RETRY_SECONDS
+            self._condense()
             return
         self._published = []
+        self._settled = []
         self._seen = []
         self._refused = {}
-        self._corrupt = []
+        self._corrupt = set()
+
+    def _condense(self) -> None:
+        """Keeps what is to be removed as ranges of the spool's own rows: so it has a bound, however long this lasts."""
+        self._published = merged(self._published)
+        positions = self._spool.positions_of(self._seen)
+        if positions is not None:
+            self._settled = merged([*self._settled, *((position, position) for position in positions)])
+            self._seen = []
+        elif len(self._seen) > _MOST_UNPLACED:
+            raise OSError(self.disk_error)  # the next process reads the output again
 
     def _changes(self, keep_through: int) -> Changes:
         replaced = []
         self._newly_dead = []
-        set_aside = [(position, "corrupt") for position in self._corrupt]
+        set_aside = [(position, "corrupt") for position in sorted(self._corrupt)]
         for position, (code, detail) in self._refused.items():
             try:
                 row = self._spool.fetch(position)
@@ -138,6 +154,7 @@ class Writer:
         return Changes(
             incoming=self._incoming,
             published=self._published,
+            settled=self._settled,
             seen=self._seen,
             replaced=replaced,
             set_aside=set_aside,
