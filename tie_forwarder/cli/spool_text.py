@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from tie_forwarder.errors import ForwarderError
 from tie_forwarder.printing import printable
 from tie_forwarder.records.text import rfc3339, rfc3339_milliseconds
 from tie_forwarder.spool import set_aside
+from tie_forwarder.spool.files import read_file
 from tie_forwarder.spool.glance import glance
 from tie_forwarder.spool.survey import Survey, Unwatched
 from tie_forwarder.status_words import number, size
@@ -28,7 +30,6 @@ _POSITIONS_SHOWN = 10
 def overview(place: Place) -> dict[str, Any]:
     """What is in the spool, from outside. ForwarderError where a newer version wrote it."""
     seen = glance(place.directory)
-    aside = place.directory / set_aside.FILE_NAME
     said: dict[str, Any] = {
         "directory": str(place.directory),
         "holder": seen.holder,
@@ -41,7 +42,7 @@ def overview(place: Place) -> dict[str, Any]:
         "oldest_received_at": None,
         "newest_received_at": None,
         "damaged": list(seen.damaged),
-        "set_aside": aside.read_bytes().count(b"\n") if aside.is_file() else 0,
+        "set_aside": _lines_in(place.directory / set_aside.FILE_NAME),
         "trouble": seen.trouble,
     }
     if seen.events:
@@ -99,7 +100,7 @@ def examination_lines(said: dict[str, Any]) -> Iterator[str]:
     """The same in words."""
     yield _field("spool", said["directory"])
     yield _field("held by", "nobody" if said["holder"] is None else f"process {said['holder']}")
-    yield _field("sound", "unknown" if said["events_sound"] is None else f"{number(said['events_sound'])} events")
+    yield _field("sound", "not tried" if said["events_sound"] is None else f"{number(said['events_sound'])} events")
     if said["events_unreadable"]:
         yield _field("unreadable", f"{number(said['events_unreadable'])} events{_places(said['damaged_positions'])}")
     if said["damage"]:
@@ -150,8 +151,15 @@ def _plan(found: Examination) -> str:
         return f"would move {count} damaged events into {set_aside.FILE_NAME}, and change nothing else"
     move = "move the file, as it is, into a folder damaged-TIME beside it"
     if found.sound is None:
-        return f"would keep in a new file what can be read, and {move}; TMPDIR has no room to find out how much that is"
+        reason = "there is no temporary directory (TMPDIR) with room for two copies of it"
+        return f"would keep in a new file what can be read, and {move}; how much that is was not tried: {reason}"
     return f"would keep {number(found.sound)} events in a new file, and {move}"
+
+
+def _lines_in(path: Path) -> int:
+    with suppress(OSError):
+        return read_file(path).count(b"\n")
+    return 0
 
 
 def _places(positions: list[int]) -> str:

@@ -6,11 +6,17 @@ stand in the first 100 bytes of the file (SQLite file format, section 1.3), so t
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from enum import Enum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.spool.files import copy_file, open_file, refuse_links
 
 FILE_NAME = "spool.sqlite"
 VERSION = 1
@@ -44,6 +50,11 @@ _DISK_CODES = {
 }
 
 
+def pieces(path: Path) -> list[Path]:
+    """The file and everything that SQLite may keep beside it: the log is the second."""
+    return [path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))]
+
+
 class FileState(Enum):
     """What stands at the path of the spool's file, judged by its first bytes alone."""
 
@@ -61,11 +72,15 @@ def is_disk_trouble(error: BaseException) -> bool:
 
 
 def look_at(path: Path) -> FileState:
-    """Tells whose file stands at `path`. Raises ForwarderError for one that a newer version has written."""
-    if path.is_dir():
-        return FileState.FOREIGN
+    """Tells whose file stands at `path`.
+
+    Raises ForwarderError for one that a newer version has written, and for a link, of the files beside it also.
+    """
+    refuse_links(pieces(path))
     try:
-        with path.open("rb") as file:
+        if not stat.S_ISREG(path.lstat().st_mode):
+            return FileState.FOREIGN
+        with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
             header = file.read(HEADER_BYTES)
     except FileNotFoundError:
         return FileState.ABSENT
@@ -88,7 +103,11 @@ def has_its_table(connection: sqlite3.Connection) -> bool:
 
 
 def create(path: Path) -> None:
-    """Makes an empty spool, durably; a crash may leave a part of one. Raises sqlite3.DatabaseError."""
+    """Makes an empty spool where no file is, durably; a crash may leave a part of one.
+
+    Raises sqlite3.DatabaseError and OSError.
+    """
+    os.close(open_file(path, os.O_RDWR | os.O_CREAT | os.O_EXCL))
     connection = sqlite3.connect(path, isolation_level=None)
     try:
         connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
@@ -99,7 +118,6 @@ def create(path: Path) -> None:
         )
     finally:
         connection.close()
-    path.chmod(0o640)
 
 
 def connect_writer(path: Path) -> sqlite3.Connection:
@@ -123,16 +141,50 @@ def connect_reader(path: Path) -> sqlite3.Connection:
     return _connect(path, "ro", _CACHE_KIB // 2)
 
 
-def connect_onlooker(path: Path) -> sqlite3.Connection:
-    """A reader that makes no file of its own where there is no log to read, as after an orderly end.
+@contextmanager
+def onlooker(path: Path) -> Iterator[sqlite3.Connection]:
+    """A reader from outside, which also works where nothing can be written, and changes nothing.
 
-    What it sees may be wrong where a writer comes at that moment. Raises sqlite3.DatabaseError.
+    Where there is no log, as after an orderly end, what it sees may be wrong when a writer comes at that moment. Where
+    there is one and SQLite cannot make its index beside it, file and log are copied into a temporary directory. Raises
+    sqlite3.DatabaseError and OSError.
     """
-    log = path.with_name(path.name + "-wal")
-    return _connect(path, "ro" if log.exists() else "ro&immutable=1", _CACHE_KIB // 2)
+    log = pieces(path)[1]
+    with ExitStack() as stack:
+        if not log.exists():
+            connection = stack.enter_context(closing(_connect(path, "ro&immutable=1", _CACHE_KIB // 2)))
+        else:
+            try:
+                connection = stack.enter_context(closing(_connect(path, "ro", _CACHE_KIB // 2)))
+                connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone()
+            except sqlite3.OperationalError as error:
+                if not is_disk_trouble(error) or not path.exists():
+                    raise
+                copy = stack.enter_context(_temporary_directory()) / path.name
+                for source, target in zip(pieces(path)[:2], pieces(copy)[:2], strict=True):
+                    copy_file(source, target)
+                connection = stack.enter_context(closing(_connect(copy, "ro", _CACHE_KIB // 2)))
+        yield connection
+
+
+@contextmanager
+def _temporary_directory() -> Iterator[Path]:
+    with ExitStack() as stack:
+        try:
+            name = stack.enter_context(TemporaryDirectory(prefix="tie-forwarder-"))
+        except FileNotFoundError as error:
+            raise ForwarderError(
+                "the log of the spool can only be read in a copy, and there is no temporary directory",
+                remedy="set TMPDIR to a directory with room for the spool",
+            ) from error
+        yield Path(name)
 
 
 def _connect(path: Path, mode: str, cache_kib: int) -> sqlite3.Connection:
+    for piece in pieces(path):
+        with suppress(FileNotFoundError):
+            if not stat.S_ISREG(piece.lstat().st_mode):
+                raise sqlite3.OperationalError(f"unable to open database file: {piece.name} is not a regular file")
     location = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(location, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
     # A damaged text would otherwise raise in the middle of a read, past every checksum.

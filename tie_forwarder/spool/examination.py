@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 from collections import Counter
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from tie_forwarder.spool import database, recovery
+from tie_forwarder.spool.database import pieces
 from tie_forwarder.spool.glance import holder_of
-from tie_forwarder.spool.salvage import Salvaged, pieces, salvage
+from tie_forwarder.spool.salvage import Salvaged, salvage
 from tie_forwarder.spool.survey import Steps, Survey, no_spool, reported
 
 _COPIES = 2
@@ -27,7 +29,7 @@ class Examination(NamedTuple):
     structure: str
     """What is wrong with the file as a whole; empty when it is sound."""
     sound: int | None
-    """Events whose checksum fits; None where a damaged file was not tried for want of room."""
+    """Events whose checksum fits; None where a damaged file was not tried, for want of room or a directory."""
     unreadable: int | None
     """Events that cannot be read, as far as the file tells; the damaged rows of a sound file among them."""
     corrupt: tuple[int, ...]
@@ -49,7 +51,9 @@ def examine(directory: Path, *, steps: Steps) -> Examination:
     """
     holder = holder_of(directory)
     with reported(directory):
-        present = any(piece.exists() for piece in (*pieces(_file(directory)), recovery.mended(_file(directory))))
+        present = any(
+            os.path.lexists(piece) for piece in (*pieces(_file(directory)), recovery.mended(_file(directory)))
+        )
         if not present:
             raise no_spool(directory)
         steps.begin("checking the structure", 1)
@@ -68,23 +72,21 @@ def examine(directory: Path, *, steps: Steps) -> Examination:
 
 
 def _rehearsed(directory: Path) -> Salvaged | None:
-    """What a repair would keep and lose; None where there is no room to try it."""
+    """What a repair would keep and lose; None where there is no room to try it, or no temporary directory."""
     path = _file(directory)
     mended = recovery.mended(path)
     if mended.exists():
-        with closing(database.connect_reader(mended)) as connection:
+        with database.onlooker(mended) as connection:
             (kept,) = connection.execute("SELECT count(*) FROM entry").fetchone()
         return Salvaged(kept, 0)
     size = sum(piece.stat().st_size for piece in pieces(path) if piece.is_file())
-    with TemporaryDirectory(prefix="tie-forwarder-") as name:
-        if shutil.disk_usage(name).free < _COPIES * size:
-            return None
-        new = Path(name) / database.FILE_NAME
-        try:
+    # What fails here is the temporary directory, or there is none: salvage raises for the new file alone.
+    with suppress(OSError, sqlite3.Error), TemporaryDirectory(prefix="tie-forwarder-") as name:
+        if shutil.disk_usage(name).free >= _COPIES * size:
+            new = Path(name) / database.FILE_NAME
             database.create(new)
             return salvage(path, new)
-        except (OSError, sqlite3.Error):
-            return None  # the temporary directory is at fault: salvage raises for the new file alone
+    return None
 
 
 def _file(directory: Path) -> Path:

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.spool import database, lock, suspicion
+from tie_forwarder.spool.files import read_file
 from tie_forwarder.spool.room import used_bytes
 
 _LOCKS = Path("/proc/locks")
@@ -40,7 +40,7 @@ def glance(directory: Path) -> Glance:
     try:
         if database.look_at(directory / database.FILE_NAME) is database.FileState.ABSENT:
             return Glance(holder, 0, 0, None, damaged, "")
-        with closing(database.connect_onlooker(directory / database.FILE_NAME)) as connection:
+        with database.onlooker(directory / database.FILE_NAME) as connection:
             (page_size,) = connection.execute("PRAGMA page_size").fetchone()
             (events,) = connection.execute("SELECT count(*) FROM entry").fetchone()
             first = connection.execute("SELECT received_at_ms FROM entry ORDER BY position LIMIT 1").fetchone()
@@ -55,8 +55,8 @@ def holder_of(directory: Path) -> int | None:
     """The process that has the spool. Asked of the kernel's list: a lock taken for a moment could keep a daemon out."""
     path = directory / lock.FILE_NAME
     try:
-        found = path.stat()
-        named = path.read_text(encoding="ascii", errors="replace").strip()
+        found = path.lstat()
+        named = read_file(path).decode("ascii", "replace").strip()
         lines = _LOCKS.read_text(encoding="ascii", errors="replace").splitlines()
     except OSError:
         return None

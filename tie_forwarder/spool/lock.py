@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.spool.files import open_file
 
 FILE_NAME = "lock"
 
@@ -22,8 +23,11 @@ class DirectoryLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Takes the lock without waiting. Raises ForwarderError, naming the holder, when another process has it."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        """Takes the lock without waiting.
+
+        Raises ForwarderError, naming the holder, when another process has it, and OSError as `open_file`.
+        """
+        descriptor = open_file(self._path, os.O_RDWR | os.O_CREAT)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -7,16 +7,16 @@ the damaged file, or a complete new one that the next start puts in its place.
 
 from __future__ import annotations
 
+import os
 import sqlite3
-from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from tie_forwarder.spool import database, suspicion
-from tie_forwarder.spool.database import FileState
-from tie_forwarder.spool.durable import sync
-from tie_forwarder.spool.salvage import pieces, salvage
+from tie_forwarder.spool.database import FileState, pieces
+from tie_forwarder.spool.files import refuse_links, sync
+from tie_forwarder.spool.salvage import salvage
 
 _FULLY_CHECKED_BYTES = 64 * 1024 * 1024
 _CHECKED_BYTES = 512 * 1024 * 1024
@@ -44,10 +44,12 @@ _SOUND = Recovery(None, 0, 0, "")
 def open_writer(directory: Path) -> tuple[sqlite3.Connection, Recovery]:
     """A working connection to the spool in `directory`, made or mended as needed. Blocks for the disk.
 
-    Raises ForwarderError for a file of a newer version, OSError and sqlite3.DatabaseError where the disk refuses.
+    Raises ForwarderError for a link or a file of a newer version; OSError and sqlite3.DatabaseError where the disk
+    refuses.
     """
     path = directory / database.FILE_NAME
     state = database.look_at(path)
+    refuse_links(pieces(mended(path)))
     for leftover in (path.with_name(path.name + _NEW), path.with_name(path.name + _NEW + "-copy")):
         for piece in (*pieces(leftover), leftover.with_name(leftover.name + "-template")):
             piece.unlink(missing_ok=True)
@@ -66,6 +68,7 @@ def reason_to_mend(directory: Path, *, thorough: bool = False) -> str:
     `thorough` walks through a file of any size, which may take minutes. Raises as `open_writer`.
     """
     path = directory / database.FILE_NAME
+    refuse_links(pieces(mended(path)))
     if mended(path).exists():
         return _UNFINISHED
     return _fault(path, database.look_at(path), thorough=thorough)
@@ -101,7 +104,7 @@ def _fault(path: Path, state: FileState, *, thorough: bool = False) -> str:
 def _damage(path: Path, *, thorough: bool) -> str:
     """What is wrong with the file; empty when it is sound. Raises sqlite3.DatabaseError when it cannot be opened."""
     try:
-        with closing(database.connect_reader(path)) as connection:
+        with database.onlooker(path) as connection:
             if not database.has_its_table(connection):
                 return "the description of the table is damaged"
             size = path.stat().st_size
@@ -132,7 +135,7 @@ def _finish_mending(path: Path) -> Recovery | None:
     complete = mended(path)
     if not complete.exists():
         return None
-    with closing(database.connect_reader(complete)) as connection:
+    with database.onlooker(complete) as connection:
         (kept,) = connection.execute("SELECT count(*) FROM entry").fetchone()
     return Recovery(_replace(path), kept, 0, _UNFINISHED)
 
@@ -141,7 +144,7 @@ def _replace(path: Path) -> Path:
     """Puts the complete new file in the place of the damaged one, which moves into a folder of its own."""
     aside = _folder(path.parent)
     for piece in pieces(path):
-        if piece.exists():
+        if os.path.lexists(piece):
             piece.rename(aside / piece.name)
     sync(aside)
     mended(path).rename(path)
@@ -156,7 +159,7 @@ def _folder(directory: Path) -> Path:
     while True:
         folder = directory / (f"damaged-{stamp}" + (f"-{number}" if number else ""))
         try:
-            folder.mkdir(mode=0o750)
+            folder.mkdir(mode=0o700)
         except FileExistsError:
             number += 1
         else:

@@ -15,9 +15,11 @@ from typing import NamedTuple
 
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.spool import database, recovery, suspicion
+from tie_forwarder.spool.database import pieces
+from tie_forwarder.spool.files import refuse_foreign, refuse_links
 from tie_forwarder.spool.lock import DirectoryLock
 from tie_forwarder.spool.reader import read_page
-from tie_forwarder.spool.salvage import HIGHEST_POSITION, pieces
+from tie_forwarder.spool.salvage import HIGHEST_POSITION
 from tie_forwarder.spool.set_aside import SetAsideFile
 from tie_forwarder.spool.survey import Steps, no_spool, reported
 
@@ -43,9 +45,11 @@ def repair(directory: Path, *, steps: Steps) -> Repaired:
     """
     path = directory / database.FILE_NAME
     with reported(directory):
-        found = [piece for piece in (*pieces(path), recovery.mended(path)) if piece.exists()]
+        found = [piece for piece in (*pieces(path), recovery.mended(path)) if os.path.lexists(piece)]
         if not found:
             raise no_spool(directory)
+        refuse_foreign(directory)
+        refuse_links(found)
         _refuse_for_another_user(found[0])
         database.look_at(path)  # a newer version's directory is not even locked
         lock = _locked(directory)
@@ -116,7 +120,7 @@ def _locked(directory: Path) -> DirectoryLock:
 
 def _refuse_for_another_user(path: Path) -> None:
     """Files that root or another user had made could not be opened by the daemon."""
-    owner = path.stat().st_uid
+    owner = path.lstat().st_uid
     if owner != os.geteuid():
         remedy = f"run this as that user: sudo -u '#{owner}' tie-forwarder spool repair"
         raise ForwarderError(f"{path} belongs to user {owner}, and this is user {os.geteuid()}", remedy=remedy)

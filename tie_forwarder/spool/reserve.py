@@ -7,8 +7,11 @@ giving it up lets the log be moved into the spool's file, after which both can b
 from __future__ import annotations
 
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
+
+from tie_forwarder.spool.files import open_file
 
 FILE_NAME = "reserve"
 
@@ -28,12 +31,15 @@ class Reserve:
     def hold(self) -> bool:
         """Sees to it that the reserve is there; false, and no reserve, where the disk has little room. Never raises."""
         try:
-            if self._path.exists() and self._path.stat().st_size == self._size:
-                return True
+            with suppress(FileNotFoundError):
+                found = self._path.lstat()
+                if stat.S_ISREG(found.st_mode) and found.st_size == self._size:
+                    return True
             disk = os.statvfs(self._directory)
             if disk.f_bavail * disk.f_frsize < _FREE_BEFORE_HOLDING * self._size:
                 return False
-            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o640)
+            self._path.unlink(missing_ok=True)
+            descriptor = open_file(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL)
             try:
                 os.posix_fallocate(descriptor, 0, self._size)
             finally:

@@ -6,7 +6,6 @@ the unreadable stretch between two rows is halved until nothing of it is left or
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
 from collections import deque
 from collections.abc import Iterator
@@ -14,7 +13,10 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import NamedTuple
 
+from tie_forwarder.errors import ForwarderError
 from tie_forwarder.spool import database
+from tie_forwarder.spool.database import pieces
+from tie_forwarder.spool.files import copy_file
 from tie_forwarder.spool.row import COLUMNS, CorruptRow, RawRow, Row, destination_text, unpack
 
 HIGHEST_POSITION = 2**62
@@ -67,17 +69,12 @@ def expected_rows(source: sqlite3.Connection) -> int:
     return _expected(source)
 
 
-def pieces(path: Path) -> list[Path]:
-    """The file and everything that SQLite may keep beside it."""
-    return [path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))]
-
-
 def _copy(damaged: Path, target: sqlite3.Connection) -> Salvaged:
     kept, first, last = 0, 0, 0
     expected = 0
     sequence = 0
     target.execute("BEGIN IMMEDIATE")
-    with suppress(sqlite3.DatabaseError), closing(database.connect_reader(damaged)) as source:
+    with suppress(sqlite3.DatabaseError, OSError, ForwarderError), database.onlooker(damaged) as source:
         sequence = _sequence(source)
         expected = _expected(source)
         for raw in _rows(source, sequence):
@@ -155,7 +152,7 @@ def _repaired_copy(damaged: Path, new: Path) -> Path:
     copy = new.with_name(new.name + "-copy")
     for source, target in zip(pieces(damaged)[:2], pieces(copy)[:2], strict=True):
         if source.is_file():
-            shutil.copyfile(source, target)
+            copy_file(source, target)
     template = new.with_name(new.name + "-template")
     database.create(template)
     first_page = bytearray(template.read_bytes()[:_PAGE_BYTES])

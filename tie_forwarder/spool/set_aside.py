@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tie_forwarder.spool.durable import sync
+from tie_forwarder.spool.files import open_file, sync
 from tie_forwarder.spool.row import COLUMNS, RawRow, destination_text
 
 FILE_NAME = "set-aside.ndjson"
@@ -45,8 +45,8 @@ class SetAsideFile:
     def undo(self) -> None:
         """Takes back what was written since the last `keep`, so that a repetition does not repeat it. Never raises."""
         if self._size_before is not None:
-            with suppress(OSError):
-                os.truncate(self._path, self._size_before)
+            with suppress(OSError), os.fdopen(open_file(self._path, os.O_WRONLY), "wb") as file:
+                file.truncate(self._size_before)
             self._size_before = None
 
     def keep(self) -> None:
@@ -55,7 +55,7 @@ class SetAsideFile:
 
     def _append(self, lines: bytes) -> None:
         new = not self._path.exists()
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+        descriptor = open_file(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         with os.fdopen(descriptor, "wb", buffering=0) as file:
             self._size_before = os.fstat(descriptor).st_size
             written = file.write(lines)

@@ -12,8 +12,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
-from tie_forwarder.spool import database, recovery, suspicion
+from tie_forwarder.spool import database, lock, recovery, suspicion
 from tie_forwarder.spool.changes import Changes, Outcome, Settled
+from tie_forwarder.spool.files import make_private, refuse_foreign, refuse_links
 from tie_forwarder.spool.lock import DirectoryLock
 from tie_forwarder.spool.reserve import Reserve
 from tie_forwarder.spool.room import drop_oldest_rows, fit, used_bytes
@@ -79,12 +80,15 @@ class Spool:
     def open(self) -> recovery.Recovery:
         """Takes the directory and opens the file, mending it where needed. Blocks for the disk.
 
-        Raises ForwarderError when another process holds the directory or a newer version wrote the file, OSError and
-        sqlite3.Error where the disk refuses.
+        Raises ForwarderError when another process holds the directory, it belongs to another user, a file in it is a
+        link or a newer version wrote the file; OSError and sqlite3.Error where the disk refuses.
         """
-        self._directory.mkdir(parents=True, exist_ok=True, mode=0o750)
+        self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        refuse_foreign(self._directory)
+        refuse_links([self._directory / name for name in (lock.FILE_NAME, suspicion.FILE_NAME)])
         self._lock.acquire()
         try:
+            make_private(self._directory)
             self._connection, found = recovery.open_writer(self._directory)
             (self._page_size,) = self._connection.execute("PRAGMA page_size").fetchone()
             (self._events, highest) = self._connection.execute("SELECT count(*), max(position) FROM entry").fetchone()

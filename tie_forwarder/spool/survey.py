@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -64,6 +64,7 @@ class Survey:
         self._directory = directory
         self._steps = steps
         self._connection: sqlite3.Connection | None = None
+        self._opened = ExitStack()
         self.corrupt: list[int] = []
         """Positions of the damaged rows that `rows` has met."""
         self.unreachable = 0
@@ -73,7 +74,7 @@ class Survey:
 
     def __enter__(self) -> Survey:
         path = self._directory / database.FILE_NAME
-        with reported(self._directory):
+        with ExitStack() as stack, reported(self._directory):
             state = database.look_at(path)
             if state is FileState.ABSENT:
                 raise no_spool(self._directory)
@@ -82,13 +83,13 @@ class Survey:
                     f"{path} is no spool of tie-forwarder, or its head is lost",
                     remedy="`tie-forwarder spool check` says what can be saved of it",
                 )
-            self._connection = database.connect_reader(path)
+            self._connection = stack.enter_context(database.onlooker(path))
+            self._opened = stack.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        self._opened.close()
+        self._connection = None
 
     def contents(self) -> Contents:
         """What is in it. Walks through the file once."""
@@ -163,5 +164,5 @@ def reported(directory: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, sqlite3.Error) as error:
-        remedy = "see `tie-forwarder spool check`, the disk, and the rights on the directory"
+        remedy = "check the disk, and the rights of this user on the directory"
         raise ForwarderError(f"the spool in {directory} cannot be read: {error}", remedy=remedy) from error

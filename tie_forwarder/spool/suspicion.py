@@ -10,26 +10,32 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
+from tie_forwarder.spool.files import open_file, read_file
+
 FILE_NAME = "suspect"
 
 
 def raise_on(directory: Path, reason: str) -> None:
     """Leaves the note. Never raises: on a disk that takes nothing the damage is met again."""
-    with suppress(OSError):
-        (directory / FILE_NAME).write_text(reason[:1000] + "\n", errors="replace")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with suppress(OSError), os.fdopen(open_file(directory / FILE_NAME, flags), "wb") as file:
+        file.write(f"{reason[:1000]}\n".encode(errors="replace"))
 
 
 def is_on(directory: Path) -> bool:
-    """Whether there is a note; cheap enough to be asked at every commit."""
-    return os.path.exists(os.path.join(directory, FILE_NAME))  # noqa: PTH110, PTH118 - three times faster than Path
+    """Whether there is a note; cheap enough to be asked every second."""
+    return os.path.lexists(os.path.join(directory, FILE_NAME))  # noqa: PTH118 - three times faster than Path
 
 
 def read(directory: Path) -> str:
     """The reason of the note; empty when there is none. Never raises."""
     try:
-        return (directory / FILE_NAME).read_text(errors="replace").strip() or "damage was met while running"
-    except OSError:
+        text = read_file(directory / FILE_NAME).decode(errors="replace").strip()
+    except FileNotFoundError:
         return ""
+    except OSError:
+        text = ""
+    return text or "damage was met while running"
 
 
 def clear(directory: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pwd
 import statistics
 import time
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from tie_forwarder.errors import ForwarderError
+from tie_forwarder.spool.files import refuse_foreign, user_name
 from tie_forwarder.spool.glance import holder_of
 from tie_forwarder.trial.finding import Finding, State, Step, Trying, failed, not_tried, ok, warning
 from tie_forwarder.trial.mounts import file_system_of
@@ -61,6 +62,11 @@ def _rights(directory: Path, there: Path) -> Finding:
     if not os.access(there, os.W_OK | os.X_OK):
         verb = "it cannot be written" if there == directory else f"it cannot be made in {there}"
         return failed(code, subject, verb, "give the user who runs the forwarder the right to write there")
+    if there == directory and os.geteuid() != 0:
+        try:
+            refuse_foreign(directory)
+        except ForwarderError as error:
+            return failed(code, subject, error.message, error.remedy)
     foreign = [file.name for file in _files(directory) if not os.access(file, os.R_OK | os.W_OK)]
     if foreign:
         owners = ", ".join(sorted({_owner(directory / name) for name in foreign}))
@@ -166,17 +172,11 @@ def _nameless_file(there: Path) -> Iterator[int]:
 
 
 def _owner(path: Path) -> str:
-    return _name(path.stat().st_uid)
+    return user_name(path.stat().st_uid)
 
 
 def _user() -> str:
-    return _name(os.geteuid())
-
-
-def _name(number: int) -> str:
-    with suppress(KeyError):
-        return pwd.getpwuid(number).pw_name
-    return str(number)
+    return user_name(os.geteuid())
 
 
 def _size(count: int) -> str:
