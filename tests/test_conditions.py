@@ -63,6 +63,9 @@ _TRIED: dict[str, st.SearchStrategy[Any]] = {
     "certificates": st.tuples() | st.tuples(_CERTIFICATES),
     "last_surge_at": _TIMES,
     "last_surge": st.text(),
+    "spool_displaced": st.sampled_from(["", "the file was deleted"]),
+    "last_rescue_at": _TIMES,
+    "last_rescue": st.text(),
 }
 
 

@@ -15,6 +15,7 @@ _DEGRADED = {
     "deaf": "Connected to the fabric, yet neither the canary nor an event comes back.",
     "subscription_refused": "The DXL broker refuses the subscription to a topic.",
     "spool_not_writable": "The disk takes nothing, so events that come are kept in memory and then lost.",
+    "spool_displaced": "The spool's file was deleted or replaced while it was in use.",
     "events_dropped": "Events were lost for good within the last minute.",
     "dead_letters": "Many of the events of the last minute became dead letters.",
     "stalled": "A loop of the main process makes no progress; it ends itself, to be started again.",

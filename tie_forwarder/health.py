@@ -15,6 +15,7 @@ from tie_forwarder.config.inspection import Certificate
 from tie_forwarder.supervisor.publisher_watch import Compacted, Trouble
 
 _RECENT_DROP_SECONDS = 60.0
+_RECENT_RESCUE_SECONDS = 300.0
 _BEHIND_SECONDS = 30.0
 _WAITING_SECONDS = 3.0
 _CONNECTING_SECONDS = 10.0
@@ -58,6 +59,11 @@ class Facts:
     last_surge_at: float | None = None
     """When many of the events that came were dead letters."""
     last_surge: str = ""
+    spool_displaced: str = ""
+    """The spool's file was deleted or replaced, and no copy could be put in its place."""
+    last_rescue_at: float | None = None
+    """When a copy was last put there."""
+    last_rescue: str = ""
 
 
 class Assessment(NamedTuple):
@@ -80,6 +86,10 @@ _DROP_REMEDIES = {
     "corrupt": "look into set-aside.ndjson in the spool's directory, and test the disk",
 }
 
+_DISPLACED_REMEDY = (
+    "make spool.directory writable again, with room for a copy, before you stop or restart the forwarder"
+)
+_RESCUED_REMEDY = "find out what deletes or replaces files in spool.directory, and stop it"
 _DEAF_REMEDY = "wait, the receiver is being replaced; if it lasts, restart the DXL broker, which delivers nothing"
 _SLOW_REMEDY = "wait; if it lasts, look at the load and the log of the brokers"
 _BEHIND_REMEDY = "wait while the number falls; if it does not, look at the load of this machine and of the brokers"
@@ -155,6 +165,11 @@ def _keeping(facts: Facts) -> list[Problem]:
     if facts.disk_error:
         remedy = "make room on the disk of spool.directory, or mend it"
         found.append(Problem("degraded", "spool_not_writable", facts.disk_error, remedy))
+    rescued = facts.last_rescue_at is not None and facts.now - facts.last_rescue_at < _RECENT_RESCUE_SECONDS
+    if facts.spool_displaced:
+        found.append(Problem("degraded", "spool_displaced", facts.spool_displaced, _DISPLACED_REMEDY))
+    elif rescued:
+        found.append(Problem("degraded", "spool_displaced", facts.last_rescue, _RESCUED_REMEDY))
     if facts.last_drop_at is not None and facts.now - facts.last_drop_at < _RECENT_DROP_SECONDS:
         reason = facts.last_drop_reason
         found.append(Problem("degraded", "events_dropped", reason, _DROP_REMEDIES.get(reason, "")))

@@ -23,8 +23,10 @@ class UnlistedKind(Exception):  # noqa: N818 - no error: the next process can do
 class ListedReader(Reader):
     """A reader that raises UnlistedKind for a page with a row of any other destination."""
 
-    def __init__(self, directory: Path, *, destinations: Collection[str]) -> None:
-        super().__init__(directory)
+    def __init__(
+        self, directory: Path, *, destinations: Collection[str], identity: tuple[int, int] | None = None
+    ) -> None:
+        super().__init__(directory, identity=identity)
         self._destinations = frozenset(destinations)
 
     def read(self, *, after: int, through: int, limit: int) -> Page:

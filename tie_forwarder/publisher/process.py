@@ -161,7 +161,12 @@ class PublisherProcess:
         ).run()
 
     def _open_reader(self) -> ListedReader:
-        reader = ListedReader(Path(self._config["spool_directory"]), destinations=self._topics)
+        file = self._config["spool_identity"]
+        reader = ListedReader(
+            Path(self._config["spool_directory"]),
+            destinations=self._topics,
+            identity=None if file is None else (file[0], file[1]),
+        )
         reader.open()
         return reader
 

@@ -14,9 +14,10 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from enum import Enum
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import TypeAlias
 
 from tie_forwarder.errors import ForwarderError
-from tie_forwarder.spool.files import copy_file, open_file, refuse_links
+from tie_forwarder.spool.files import copy_file, open_file, refuse_links, require_regular
 
 FILE_NAME = "spool.sqlite"
 VERSION = 1
@@ -49,10 +50,22 @@ _DISK_CODES = {
     sqlite3.SQLITE_IOERR,
 }
 
+Identity: TypeAlias = tuple[int, int]
+"""The device and the inode of a file."""
+
 
 def pieces(path: Path) -> list[Path]:
     """The file and everything that SQLite may keep beside it: the log is the second."""
     return [path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))]
+
+
+def identity(path: Path) -> Identity | None:
+    """Which file is at `path`; None where there is none. Raises OSError."""
+    try:
+        found = path.lstat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 class FileState(Enum):
@@ -183,8 +196,7 @@ def _temporary_directory() -> Iterator[Path]:
 def _connect(path: Path, mode: str, cache_kib: int) -> sqlite3.Connection:
     for piece in pieces(path):
         with suppress(FileNotFoundError):
-            if not stat.S_ISREG(piece.lstat().st_mode):
-                raise sqlite3.OperationalError(f"unable to open database file: {piece.name} is not a regular file")
+            require_regular(piece, piece.lstat())
     location = f"{path.absolute().as_uri()}?mode={mode}"
     connection = sqlite3.connect(location, uri=True, isolation_level=None, check_same_thread=False, timeout=5.0)
     # A damaged text would otherwise raise in the middle of a read, past every checksum.

@@ -25,10 +25,10 @@ def open_file(path: Path, flags: int) -> int:
     Never waits. Raises OSError, also for a link and for anything that is not a regular file.
     """
     with suppress(FileNotFoundError):
-        _require_regular(path, os.lstat(path))
+        require_regular(path, os.lstat(path))
     descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
     try:
-        _require_regular(path, os.fstat(descriptor))
+        require_regular(path, os.fstat(descriptor))
     except OSError:
         os.close(descriptor)
         raise
@@ -108,7 +108,8 @@ def _tighten(descriptor: int) -> None:
         os.close(descriptor)
 
 
-def _require_regular(path: Path, found: os.stat_result) -> None:
+def require_regular(path: Path, found: os.stat_result) -> None:
+    """Raises OSError where what was found at `path` is a link, a pipe, a device or a directory."""
     if stat.S_ISLNK(found.st_mode):
         raise OSError(errno.ELOOP, "it is a symbolic link, which is not followed", str(path))
     if not stat.S_ISREG(found.st_mode):

@@ -8,6 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.spool.database import identity
 from tie_forwarder.spool.files import open_file
 
 FILE_NAME = "lock"
@@ -41,6 +42,24 @@ class DirectoryLock:
         with suppress(OSError):
             os.pwrite(descriptor, str(os.getpid()).encode().ljust(_HOLDER_BYTES - 1) + b"\n", 0)
         self._descriptor = descriptor
+
+    def lost(self) -> bool:
+        """Whether another file, or none, is in the place of the locked one. Raises OSError."""
+        if self._descriptor is None:
+            return False
+        mine = os.fstat(self._descriptor)
+        return identity(self._path) != (mine.st_dev, mine.st_ino)
+
+    def take_again(self) -> None:
+        """Takes the lock in the place of one that was lost. Raises as `acquire`, and then keeps the old one."""
+        old, self._descriptor = self._descriptor, None
+        try:
+            self.acquire()
+        except BaseException:
+            self._descriptor = old
+            raise
+        if old is not None:
+            os.close(old)
 
     def release(self) -> None:
         """Releases the lock; the file stays, since removing it would race with the next holder."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -26,13 +27,20 @@ class Page(NamedTuple):
 class Reader:
     """Reads rows in short transactions, so that the writer's checkpoints are never held up. One thread at a time."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, identity: database.Identity | None = None) -> None:
+        """`identity` is the file that the writer has open; None where any file will do."""
         self._directory = directory
+        self._identity = identity
         self._connection: sqlite3.Connection | None = None
 
     def open(self) -> None:
-        """Opens the file. Raises sqlite3.DatabaseError when it is not there or not readable."""
-        self._connection = database.connect_reader(self._directory / database.FILE_NAME)
+        """Opens the file. Raises sqlite3.DatabaseError or OSError when it is not there, not readable or another one."""
+        path = self._directory / database.FILE_NAME
+        before = database.identity(path)
+        self._connection = database.connect_reader(path)
+        if self._identity is not None and {before, database.identity(path)} != {self._identity}:
+            # Its positions mean other events: what is published of it would remove those of the writer.
+            raise OSError(errno.ESTALE, "it is not the file that the writer has open", str(path))
 
     def close(self) -> None:
         """Closes the file; it can be opened again."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from tie_forwarder.spool import database, suspicion
 from tie_forwarder.spool.database import FileState, pieces
 from tie_forwarder.spool.files import refuse_links, sync
-from tie_forwarder.spool.salvage import salvage
+from tie_forwarder.spool.salvage import salvage, salvage_open
 
 _FULLY_CHECKED_BYTES = 64 * 1024 * 1024
 _CHECKED_BYTES = 512 * 1024 * 1024
@@ -31,7 +32,7 @@ class Recovery(NamedTuple):
     """What was found when the spool was opened."""
 
     set_aside: Path | None
-    """The folder that now holds the damaged file; None when there was no damage."""
+    """The folder that now holds the damaged file; None when there was none."""
     events_kept: int
     events_lost: int
     """Rows that could not be read, as far as the file tells."""
@@ -50,11 +51,28 @@ def open_writer(directory: Path) -> tuple[sqlite3.Connection, Recovery]:
     path = directory / database.FILE_NAME
     state = database.look_at(path)
     refuse_links(pieces(mended(path)))
-    for leftover in (path.with_name(path.name + _NEW), path.with_name(path.name + _NEW + "-copy")):
-        for piece in (*pieces(leftover), leftover.with_name(leftover.name + "-template")):
-            piece.unlink(missing_ok=True)
+    _remove_leftovers(path)
     recovery = _finish_mending(path) or _prepare(path, state)
     return database.connect_writer(path), recovery
+
+
+def rescue(
+    connection: sqlite3.Connection, directory: Path, *, events: int, reason: str, on_progress: Callable[[], None]
+) -> tuple[sqlite3.Connection, Recovery]:
+    """A connection to a new file with everything that `connection` reaches; its own file has lost its place.
+
+    What is found in that place is set aside. Blocks for the disk; raises OSError and sqlite3.DatabaseError where it
+    refuses, and then `connection` works as before, unless only the new file's opening has failed.
+    """
+    path = directory / database.FILE_NAME
+    new = _begun(path)
+    salvaged = salvage_open(connection, new, expected=events, on_progress=on_progress)
+    _complete(new, path)
+    # In its own file's place SQLite would finish the log by name when it closes.
+    aside = _set_aside(path)
+    connection.close()
+    _put_in_place(path)
+    return database.connect_writer(path), Recovery(aside, salvaged.kept, salvaged.lost, reason)
 
 
 def mended(path: Path) -> Path:
@@ -121,14 +139,30 @@ def _damage(path: Path, *, thorough: bool) -> str:
 
 
 def _mend(path: Path, reason: str) -> Recovery:
+    new = _begun(path)
+    salvaged = salvage(path, new)
+    _complete(new, path)
+    return Recovery(_replace(path), salvaged.kept, salvaged.lost, reason)
+
+
+def _begun(path: Path) -> Path:
+    _remove_leftovers(path)
     new = path.with_name(path.name + _NEW)
     database.create(new)
-    salvaged = salvage(path, new)
+    return new
+
+
+def _remove_leftovers(path: Path) -> None:
+    for leftover in (path.with_name(path.name + _NEW), path.with_name(path.name + _NEW + "-copy")):
+        for piece in (*pieces(leftover), leftover.with_name(leftover.name + "-template")):
+            piece.unlink(missing_ok=True)
+
+
+def _complete(new: Path, path: Path) -> None:
+    """From here on also the next start would put the new file in its place."""
     sync(new)
     new.rename(mended(path))
     sync(path.parent)
-    aside = _replace(path)
-    return Recovery(aside, salvaged.kept, salvaged.lost, reason)
 
 
 def _finish_mending(path: Path) -> Recovery | None:
@@ -140,17 +174,28 @@ def _finish_mending(path: Path) -> Recovery | None:
     return Recovery(_replace(path), kept, 0, _UNFINISHED)
 
 
-def _replace(path: Path) -> Path:
+def _replace(path: Path) -> Path | None:
     """Puts the complete new file in the place of the damaged one, which moves into a folder of its own."""
+    aside = _set_aside(path)
+    _put_in_place(path)
+    return aside
+
+
+def _set_aside(path: Path) -> Path | None:
+    found = [piece for piece in pieces(path) if os.path.lexists(piece)]
+    if not found:
+        return None
     aside = _folder(path.parent)
-    for piece in pieces(path):
-        if os.path.lexists(piece):
-            piece.rename(aside / piece.name)
+    for piece in found:
+        piece.rename(aside / piece.name)
     sync(aside)
+    return aside
+
+
+def _put_in_place(path: Path) -> None:
     mended(path).rename(path)
     suspicion.clear(path.parent)
     sync(path.parent)
-    return aside
 
 
 def _folder(directory: Path) -> Path:

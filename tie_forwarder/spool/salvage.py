@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import sqlite3
 from collections import deque
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.spool import database
 from tie_forwarder.spool.database import pieces
-from tie_forwarder.spool.files import copy_file
+from tie_forwarder.spool.files import copy_file, sync
 from tie_forwarder.spool.row import COLUMNS, CorruptRow, RawRow, Row, destination_text, unpack
 
 HIGHEST_POSITION = 2**62
@@ -24,6 +24,8 @@ HIGHEST_POSITION = 2**62
 
 _PAGE_BYTES = 4096
 _FAILED_READS = 20_000
+_ROWS_BETWEEN_SIGNS = 1_000
+_SIGNS_BETWEEN_SYNCS = 50
 _INSERT = f"INSERT OR IGNORE INTO entry ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only
 _COUNTS = (
     "SELECT count(*) FROM entry INDEXED BY sqlite_autoindex_entry_1",
@@ -45,18 +47,37 @@ def salvage(damaged: Path, new: Path) -> Salvaged:
     When the file cannot be read at all, a copy of it with a new first page is read. Raises OSError and
     sqlite3.DatabaseError for `new` alone.
     """
-    with closing(sqlite3.connect(new, isolation_level=None)) as target:
-        target.execute("PRAGMA journal_mode=OFF")
-        target.execute("PRAGMA synchronous=OFF")  # the caller syncs the file once
-        salvaged = _copy(damaged, target)
+    with _written(new) as target, ExitStack() as stack:
+        source = None
+        with suppress(sqlite3.DatabaseError, OSError, ForwarderError):
+            source = stack.enter_context(database.onlooker(damaged))
+        salvaged = copy_rows(source, target)
         if not salvaged.kept:
             repaired = _repaired_copy(damaged, new)
+            source = None
             try:
-                salvaged = _copy(repaired, target)
+                with suppress(sqlite3.DatabaseError, OSError, ForwarderError):
+                    source = stack.enter_context(database.onlooker(repaired))
+                salvaged = copy_rows(source, target)
             finally:
                 for piece in pieces(repaired):
                     piece.unlink(missing_ok=True)
     return salvaged
+
+
+def salvage_open(source: sqlite3.Connection, new: Path, *, expected: int, on_progress: Callable[[], None]) -> Salvaged:
+    """The same from a connection, whose file may have no name any more; `on_progress` is called now and then."""
+    calls = 0
+
+    def progress() -> None:
+        nonlocal calls
+        calls += 1
+        if not calls % _SIGNS_BETWEEN_SYNCS:
+            sync(new)  # else the last one could take longer than a stalled thread is given
+        on_progress()
+
+    with _written(new) as target:
+        return copy_rows(source, target, expected=expected, on_progress=progress)
 
 
 def readable_rows(source: sqlite3.Connection) -> Iterator[Row]:
@@ -69,19 +90,37 @@ def expected_rows(source: sqlite3.Connection) -> int:
     return _expected(source)
 
 
-def _copy(damaged: Path, target: sqlite3.Connection) -> Salvaged:
-    kept, first, last = 0, 0, 0
-    expected = 0
-    sequence = 0
+@contextmanager
+def _written(new: Path) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(new, isolation_level=None)) as target:
+        target.execute("PRAGMA journal_mode=OFF")
+        target.execute("PRAGMA synchronous=OFF")  # the caller syncs the file once
+        yield target
+
+
+def copy_rows(
+    source: sqlite3.Connection | None,
+    target: sqlite3.Connection,
+    *,
+    expected: int = 0,
+    on_progress: Callable[[], None] = lambda: None,
+) -> Salvaged:
+    """Copies what can be read of `source`; nothing where there is none. Raises sqlite3.DatabaseError for `target`.
+
+    `expected` is how many rows there are; 0 where the file must be asked.
+    """
+    kept, first, last, sequence = 0, 0, 0, 0
     target.execute("BEGIN IMMEDIATE")
-    with suppress(sqlite3.DatabaseError, OSError, ForwarderError), database.onlooker(damaged) as source:
+    if source is not None:
         sequence = _sequence(source)
-        expected = _expected(source)
+        expected = expected or _expected(source)
         for raw in _rows(source, sequence):
             bound = (raw[0], destination_text(bytes(raw[1])), *raw[2:])  # type: ignore[arg-type]
             kept += target.execute(_INSERT, bound).rowcount
             first = min(first or raw[0], raw[0])
             last = max(last, raw[0])
+            if not kept % _ROWS_BETWEEN_SIGNS:
+                on_progress()
     target.execute(
         "INSERT INTO sqlite_sequence (name, seq) SELECT 'entry', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence)"
     )

@@ -7,13 +7,16 @@ transaction, which is the accept point of the new records and the end of the set
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
+from tie_forwarder.errors import ForwarderError
 from tie_forwarder.spool import database, lock, recovery, suspicion
 from tie_forwarder.spool.changes import Changes, Outcome, Settled
+from tie_forwarder.spool.database import pieces
 from tie_forwarder.spool.files import make_private, refuse_foreign, refuse_links
 from tie_forwarder.spool.lock import DirectoryLock
 from tie_forwarder.spool.reserve import Reserve
@@ -28,6 +31,7 @@ _IDS_PER_STATEMENT = 500
 PackedIds: TypeAlias = Sequence[bytes]
 _FREE_PAGES_WORTH_TRIMMING = 4_096
 _PAGES_TRIMMED_AT_ONCE = 512
+_BETWEEN_RESCUES_SECONDS = 5.0
 
 
 class Spool:
@@ -46,6 +50,15 @@ class Spool:
         self._events = 0
         self._bytes = 0
         self._oldest: tuple[int, int] | None = None
+        self._places: dict[Path, database.Identity | None] = {}
+        self._rescue_after = 0.0
+        self.displaced = ""
+        """Why the open files are not in their place and no copy could be put there; empty when all is well."""
+
+    @property
+    def identity(self) -> database.Identity | None:
+        """Which file a reader in another process must find; None before `open`."""
+        return self._places.get(self._directory / database.FILE_NAME)
 
     @property
     def events(self) -> int:
@@ -89,16 +102,64 @@ class Spool:
         self._lock.acquire()
         try:
             make_private(self._directory)
-            self._connection, found = recovery.open_writer(self._directory)
-            (self._page_size,) = self._connection.execute("PRAGMA page_size").fetchone()
-            (self._events, highest) = self._connection.execute("SELECT count(*), max(position) FROM entry").fetchone()
-            row = self._connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
-            self._next_position = max(highest or 0, row[0] if row else 0) + 1
-            self._measure()
+            connection, found = recovery.open_writer(self._directory)
+            self._take(connection)
         except BaseException:
             self.close()
             raise
         self._reserve.hold()
+        return found
+
+    def look_after(self, *, on_progress: Callable[[], None], at_once: bool = False) -> recovery.Recovery | None:
+        """Puts a copy of everything in the place of open files that were deleted or replaced; meant for each second.
+
+        Returns what was done where something was. Blocks while it copies, and calls `on_progress` meanwhile. Where the
+        disk refuses, `displaced` says so, the spool goes on with the files that it has open, and it is tried again some
+        seconds later, or `at_once`. Raises ForwarderError where another process has locked the directory meanwhile, and
+        sqlite3.DatabaseError where a reader has met damage, which the next `open` mends.
+        """
+        assert self._connection is not None
+        try:
+            reason = self._displacement()
+            if reason and not at_once and time.monotonic() < self._rescue_after:
+                return None
+            if not reason:
+                self.displaced = ""
+                if self._lock.lost():
+                    self._lock.take_again()
+                if suspicion.is_on(self._directory):
+                    raise sqlite3.DatabaseError(f"a reader has met damage: {suspicion.read(self._directory)}")
+                return None
+            return self._rescue(reason, on_progress)
+        except OSError as error:
+            self.displaced = f"the spool's directory cannot be used: {error}"
+            return None
+
+    def _displacement(self) -> str:
+        """Which of the open files is not in its place; empty when all are."""
+        for path, opened in self._places.items():
+            found = database.identity(path)
+            if found != opened:
+                return f"{path} was {'deleted' if found is None else 'replaced'} while it was in use"
+        return ""
+
+    def _rescue(self, reason: str, on_progress: Callable[[], None]) -> recovery.Recovery | None:
+        assert self._connection is not None
+        try:
+            self._directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+            refuse_foreign(self._directory)
+            if self._lock.lost():
+                self._lock.take_again()
+            self._reserve.release()
+            connection, found = recovery.rescue(
+                self._connection, self._directory, events=self._events, reason=reason, on_progress=on_progress
+            )
+        except (OSError, sqlite3.Error, ForwarderError) as error:
+            self.displaced = f"{reason}, and a copy could not be put there: {error}"
+            self._rescue_after = time.monotonic() + _BETWEEN_RESCUES_SECONDS
+            return None
+        self._take(connection)
+        self.displaced = ""
         return found
 
     def close(self) -> None:
@@ -251,6 +312,16 @@ class Spool:
             for reason in self._set_aside.take(connection, changes.set_aside):
                 outcome.drop_rows(reason, 1)
         return position
+
+    def _take(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        (self._page_size,) = connection.execute("PRAGMA page_size").fetchone()
+        (self._events, highest) = connection.execute("SELECT count(*), max(position) FROM entry").fetchone()
+        row = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'entry'").fetchone()
+        self._next_position = max(highest or 0, row[0] if row else 0) + 1
+        self._measure()
+        # The log and its index are there once something was read.
+        self._places = {path: database.identity(path) for path in pieces(self._directory / database.FILE_NAME)[:3]}
 
     def _measure(self) -> None:
         assert self._connection is not None

@@ -137,6 +137,11 @@ class Accounts:
             self._metrics.dead_lettered.labels(dict(letter.headers)["reason"].decode()).inc()
             self.letters.note(letter, kind=_kind_of(letter))
 
+    def on_unreadable(self, count: int) -> None:
+        """Rows of the spool could not be saved with the others."""
+        if count:
+            self._drop("corrupt", count)
+
     def on_idle(self, in_spool: int) -> None:
         """Brings the snapshot up to date where nothing was committed."""
         self.snapshot = self._ledger.snapshot(in_spool)

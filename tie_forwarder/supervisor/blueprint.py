@@ -27,9 +27,14 @@ def receiver_configuration(config: Config) -> dict[str, Any]:
 
 
 def publisher_configuration(
-    config: Config, *, resume: dict[str, Any] | None, unlisted: Collection[str] = ()
+    config: Config,
+    *,
+    resume: dict[str, Any] | None,
+    unlisted: Collection[str] = (),
+    spool: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """For the publisher process; `resume` is what its predecessor left, `unlisted` the kinds that it met besides.
+    """For the publisher process; `resume` is what its predecessor left, `unlisted` the kinds that it met besides, and
+    `spool` the file that this process has open.
 
     Reads secret files now, so that a renewed one is taken up; raises ForwarderError when one cannot be read, or when a
     kind has no topic at all.
@@ -56,6 +61,7 @@ def publisher_configuration(
         "margin_seconds": config.group.margin_seconds,
         "resume": resume,
         "spool_directory": str(config.spool.directory),
+        "spool_identity": spool,
     }
 
 

@@ -49,4 +49,7 @@ def facts_of(
         certificates=certificates,
         last_surge_at=surge.seen_at,
         last_surge=surge.text,
+        spool_displaced=spool.displaced,
+        last_rescue_at=None if flow.rescue is None else flow.rescue.at,
+        last_rescue="" if flow.rescue is None else flow.rescue.detail,
     )

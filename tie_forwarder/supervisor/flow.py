@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 from tie_forwarder.children.child import Child
 from tie_forwarder.children.frames import Kind, decode_messages
@@ -35,8 +35,17 @@ _GRANTED_POSITIONS = 6_000
 _GRANTED_SHARE = 4
 _IDLE_SECONDS = 0.5
 _ID_BYTES = 16
+_LOOK_SECONDS = 1.0
 _ABOUT_ROWS = ("published", "corrupt", "unlisted")
 """Reports that stay true after the process that sent them has a successor."""
+
+
+class Rescue(NamedTuple):
+    """The spool's file was deleted or replaced, and everything was put into a new one."""
+
+    at: float
+    """Seconds since the epoch."""
+    detail: str
 
 
 class Flow:
@@ -94,6 +103,9 @@ class Flow:
         self._in_flight_through = 0
         """The last position that any publisher may have in flight, also one of a main process that was killed."""
         self._thrift = Thrift()
+        self._looked_at = monotonic()
+        self.rescue: Rescue | None = None
+        """The last time that the spool's file had lost its place."""
         self.ticked_at = monotonic()
         """When the last turn ended, by the monotonic clock: the thread's progress."""
 
@@ -125,6 +137,7 @@ class Flow:
         while not self._stop.is_set():
             self.run_once()
         self._commit()
+        self._look_after_spool(at_once=True)
         self._selector.close()
 
     def run_once(self) -> None:
@@ -134,6 +147,8 @@ class Flow:
                 self._take_attached()
             else:
                 self._read(key.data)
+        if self._monotonic() - self._looked_at >= _LOOK_SECONDS:
+            self._look_after_spool()
         if self._writer.pending and self._writer.due_in_seconds == 0.0:
             self._commit()
         elif not self._writer.pending:
@@ -144,7 +159,7 @@ class Flow:
         self._answer_barriers()
         self._receiver.on_listened()
         self._publisher.on_listened()
-        self.ticked_at = self._monotonic()
+        self._tick()
 
     def _patience(self) -> float:
         return self._writer.due_in_seconds if self._writer.pending else _IDLE_SECONDS
@@ -237,6 +252,25 @@ class Flow:
             self._pace.on_turn()
         if role == "taking_over" and reason != "renewed":
             self._accounts.on_takeover(reason)
+
+    def _look_after_spool(self, *, at_once: bool = False) -> None:
+        """Where the spool's file was deleted or replaced, everything goes on in a copy, which a new publisher reads."""
+        self._looked_at = self._monotonic()
+        before = self._spool.displaced
+        found = self._spool.look_after(on_progress=self._tick, at_once=at_once)
+        if self._spool.displaced and not before:
+            self._log.error("spool.displaced", detail=self._spool.displaced, effect="it is tried again")
+        if found is None:
+            return
+        self._accounts.on_unreadable(found.events_lost)
+        aside = "" if found.set_aside is None else f"; what was there is in {found.set_aside}"
+        self.rescue = Rescue(time.time(), f"{found.reason}; {found.events_kept} events are in a new file{aside}")
+        self._log.error("spool.rescued", detail=self.rescue.detail, events_unreadable=found.events_lost)
+        if self._publishing is not None:
+            self._publishing.broken = found.reason
+
+    def _tick(self) -> None:
+        self.ticked_at = self._monotonic()
 
     def _commit(self) -> None:
         self._writer.commit(keep_through=self._raised_limit())

@@ -83,7 +83,7 @@ class Observation:
         self._surge.look(received=self._accounts.snapshot["received"], invalid=self._accounts.invalid)
         facts = self._facts(now, stopping, certificates)
         assessment = self._assess(facts)
-        ready = self._receiver.ready and not self._flow.disk_error and not stopping
+        ready = self._receiver.ready and not self._flow.disk_error and not self._spool.displaced and not stopping
         self._count_receiving()
         totals = {**self._accounts.snapshot, "dead_lettered": letters.total}
         self._rates.look(totals)

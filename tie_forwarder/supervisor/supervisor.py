@@ -34,7 +34,7 @@ from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
 from tie_forwarder.supervisor.reload import Change, Reload
 from tie_forwarder.supervisor.signals import Wishes
-from tie_forwarder.supervisor.stall import StallWatch, end_at_once
+from tie_forwarder.supervisor.stall import STALLED_EXIT_CODE, StallWatch, end_at_once
 from tie_forwarder.supervisor.verbosity import Verbosity
 from tie_forwarder.supervisor.window import Window
 
@@ -93,7 +93,10 @@ class Supervisor:
             watch=self._publisher,
             attach=self._flow.attach_publisher,
             configuration=lambda: publisher_configuration(
-                self._config, resume=self._publisher.resume, unlisted=self._publisher.unlisted
+                self._config,
+                resume=self._publisher.resume,
+                unlisted=self._publisher.unlisted,
+                spool=self._spool.identity,
             ),
             backoff=PublisherBackoff(watch=self._publisher),
             on_started=lambda reason: self._metrics.publisher_restarts.labels(reason).inc(),
@@ -189,6 +192,9 @@ class Supervisor:
         self._accounts.on_idle(self._spool.events)
         self._spool.close()
         self._chronicle.stopped(self._accounts.snapshot)
+        if self._spool.displaced and self._spool.events:
+            self._log.error("spool.gone", events=self._spool.events, detail=self._spool.displaced)
+            return STALLED_EXIT_CODE
         return 0
 
     def _is_told_to_hurry(self) -> bool:
