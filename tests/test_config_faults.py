@@ -75,6 +75,8 @@ def test_a_fault_reads_as_a_sentence(tmp_path: Path) -> None:
         ("kafka: {topics: {dead_letter: tie.file.detections}}", "kafka.topics.dead_letter", "detection", "their own"),
         ("group: {member: 'a/b'}", "group.member", "safe everywhere", "letters"),
         ("group: {window_seconds: 10}", "group.window_seconds", "longer than takeover_after_seconds", "raise it"),
+        ("group: {takeover_after_seconds: 0}", "group.takeover_after_seconds", "at least 3", "raise it"),
+        ("group: {takeover_after_seconds: 2.9}", "group.takeover_after_seconds", "at least 3", "raise it"),
         ("group: {margin_seconds: 0}", "group.margin_seconds", "greater than 0", ""),
         ("spool: {max_bytes: 4 apples}", "spool.max_bytes", "byte", "4GiB"),
         ("spool: {max_bytes: 4KiB}", "spool.max_bytes", "1048576", ""),
