@@ -30,7 +30,8 @@ from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.guard import Guard
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
-from tie_forwarder.supervisor.receiver_watch import ReceiverWatch, Replacement
+from tie_forwarder.supervisor.receiver_watch import Reception, Replacement
+from tie_forwarder.supervisor.source import Source
 from tie_forwarder.supervisor.window import Window
 
 MIB = 1024 * 1024
@@ -52,6 +53,9 @@ class Pipe(Child):
     @property
     def output(self) -> int:
         return self._read
+
+    def exit_code(self) -> int | None:
+        return None
 
     def say(self, line: dict[str, Any]) -> bool:
         self.told.append(line)
@@ -88,17 +92,21 @@ class Bench:
         self.accounts = Accounts(metrics=metrics, topics={"detection": "output", "dead_letter": "output"})
         self.accounts.on_start(self.spool.events)
         self.watch = PublisherWatch(first_role="standby", monotonic=lambda: 0.0)
+        self.reception = Reception(canary_timeout_seconds=10.0, monotonic=lambda: 0.0)
         self.flow = Flow(
             spool=self.spool,
             intake=Intake(fabric="main", key_by="agent_guid", kinds=("detection",)),
             window=Window(seconds=600),
             accounts=self.accounts,
-            receiver=ReceiverWatch(canary_timeout_seconds=10.0, monotonic=lambda: 0.0),
+            receiver=self.reception,
             publisher=self.watch,
             commit_interval_seconds=0.0,
         )
         self.receiver = Pipe("receiver")
-        self.flow.attach_receiver(self.receiver)
+        self.attach_receiver(self.receiver)
+
+    def attach_receiver(self, child: Any) -> Source:
+        return self.flow.attach_receiver(child, self.reception.new_watch())
 
     def publisher(self) -> tuple[Pipe, Any]:
         """A new publisher process, and its source."""
@@ -389,7 +397,7 @@ def test_children_that_are_killed_all_the_time_never_end_the_flow(make_bench: Ca
             exit_reason=lambda: None,
             make_child=Plain,
         )
-        for name, attach in (("receiver", bench.flow.attach_receiver), ("publisher", bench.flow.attach_publisher))
+        for name, attach in (("receiver", bench.attach_receiver), ("publisher", bench.flow.attach_publisher))
     ]
     thread = threading.Thread(target=run, name="flow")
     thread.start()

@@ -18,9 +18,8 @@ WELL = Facts(
     now=NOW,
     starting=False,
     receiver_ready=True,
-    receiver_phase="receiving",
-    receiver_trouble="",
-    subscription_refused="",
+    receiver_fault="",
+    receiver_detail="",
     publisher_unconnected_seconds=0.0,
     publisher_waiting_seconds=0.0,
     publisher_trouble=None,
@@ -33,7 +32,7 @@ WELL = Facts(
     role="publishing",
 )
 DAY = 86_400.0
-AWAY = {"receiver_ready": False, "receiver_phase": "waiting"}
+AWAY = {"receiver_ready": False, "receiver_fault": "fabric_unreachable"}
 BLOCKED = Trouble("blocked", "authentication", "the password is wrong", "mend the password")
 TRANSIENT = Trouble("transient", "connection", "nobody answers", "see whether the brokers run")
 
@@ -64,10 +63,11 @@ def assessed(**changes: object) -> tuple[str, str]:
         ({"publisher_trouble": TRANSIENT}, ("buffering", "connection")),
         ({"publisher_trouble": BLOCKED}, ("blocked", "authentication")),
         ({"receiver_ready": False, "starting": True}, ("degraded", "starting")),
-        ({"receiver_ready": False}, ("degraded", "deaf")),
-        ({"receiver_ready": False, "receiver_phase": "lost"}, ("degraded", "fabric_unreachable")),
-        ({"receiver_ready": False, "receiver_phase": "waiting"}, ("degraded", "fabric_unreachable")),
-        ({"receiver_ready": False, "subscription_refused": "/topic"}, ("degraded", "subscription_refused")),
+        ({"receiver_ready": False}, ("degraded", "fabric_unreachable")),
+        ({"receiver_ready": False, "receiver_fault": "deaf"}, ("degraded", "deaf")),
+        ({"receiver_ready": False, "receiver_fault": "subscription_refused"}, ("degraded", "subscription_refused")),
+        ({"receiver_not_replaced": "refused"}, ("ok", "receiver_not_replaced")),
+        ({"receiver_not_replaced": "refused", **AWAY}, ("degraded", "fabric_unreachable")),
         ({"disk_error": "disk I/O error"}, ("degraded", "spool_not_writable")),
         ({"spool_displaced": "the file was deleted"}, ("degraded", "spool_displaced")),
         ({"last_rescue_at": NOW - 290, "last_rescue": "in a new file"}, ("degraded", "spool_displaced")),
@@ -97,7 +97,7 @@ def test_a_fact_makes_a_state(changes: dict[str, object], expected: tuple[str, s
 
 def test_the_worst_comes_first_and_nothing_is_hidden() -> None:
     found = Health(now=lambda: NOW).assess(
-        replace(WELL, publisher_trouble=BLOCKED, receiver_ready=False, receiver_phase="waiting", receiver_trouble="no")
+        replace(WELL, publisher_trouble=BLOCKED, receiver_detail="no", **AWAY)  # type: ignore[arg-type]
     )
     assert (found.state, found.reason) == ("degraded", "fabric_unreachable")
     assert [problem.reason for problem in found.problems] == ["fabric_unreachable", "authentication"]
@@ -119,3 +119,14 @@ def test_every_loss_says_what_to_do() -> None:
         found = Health(now=lambda: NOW).assess(replace(WELL, last_drop_at=NOW, last_drop_reason=reason))
         assert found.problems[0].detail == reason
         assert found.remedy, reason
+
+
+def test_deafness_is_told_from_a_canary_that_is_blocked() -> None:
+    deaf = replace(WELL, receiver_ready=False, receiver_fault="deaf", receiver_detail="no canary for 16 s")
+    both = Health(now=lambda: NOW).assess(deaf).problems[0]
+    assert "restart the DXL broker" in both.remedy
+    assert "/tie-forwarder/canary/#" in both.remedy
+    canary = Health(now=lambda: NOW).assess(replace(deaf, only_events_come=True)).problems[0]
+    assert canary.detail == "no canary for 16 s; events have come, so its topic is blocked"
+    assert "restart" not in canary.remedy
+    assert "/tie-forwarder/canary/#" in canary.remedy

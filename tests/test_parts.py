@@ -13,8 +13,8 @@ from tie_forwarder.health import Health
 from tie_forwarder.parts import HEALTHS, PARTS, parts_of
 from tie_forwarder.supervisor.publisher_watch import Compacted, Trouble
 
-DEAF = {"receiver_ready": False, "receiver_phase": "receiving", "receiver_trouble": "the canary did not come back"}
-AWAY = {"receiver_ready": False, "receiver_phase": "waiting", "receiver_trouble": "connection refused"}
+DEAF = {"receiver_ready": False, "receiver_fault": "deaf", "receiver_detail": "the canary did not come back"}
+AWAY = {"receiver_ready": False, "receiver_fault": "fabric_unreachable", "receiver_detail": "connection refused"}
 WAITING = {"spool_events": 7, "spool_oldest_at": NOW - 60}
 
 DAY = 86_400.0
@@ -32,7 +32,7 @@ def certificate(role: str, ends_at: float) -> Certificate:
         ({"role": "taking_over"}, {"publisher": "waiting"}),
         (DEAF, {"fabric": "waiting", "receiver": "fault"}),
         (AWAY, {"fabric": "fault", "receiver": "waiting"}),
-        ({**AWAY, "subscription_refused": "/topic"}, {"fabric": "fault", "receiver": "waiting"}),
+        ({**AWAY, "receiver_fault": "subscription_refused"}, {"fabric": "fault", "receiver": "waiting"}),
         ({**AWAY, "starting": True}, {"fabric": "waiting", "receiver": "waiting"}),
         ({"publisher_trouble": TRANSIENT}, {"publisher": "waiting", "kafka": "attention"}),
         (

@@ -6,15 +6,26 @@ import logging
 import socket
 import sys
 import threading
+import time
+import uuid
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import dxlclient.message as dxl
 import pytest
 
+from tests.harness.mosquitto import Mosquitto
 from tests.harness.ports import free_port
+from tests.harness.waiting import wait_until
+from tie_forwarder.children.frames import Kind
 from tie_forwarder.demo.certificates import Authority
+from tie_forwarder.events.message import Message
 from tie_forwarder.memory import Thrift
 from tie_forwarder.receiver.brokers import broker_addresses, wait_for_a_broker
+from tie_forwarder.receiver.process import ReceiverProcess
+from tie_forwarder.receiver.session import Session, use_second_client_id
 from tie_forwarder.receiver.unpacker import install_compiled_unpacker
 
 
@@ -80,3 +91,83 @@ def test_memory_is_given_back_once_after_a_burst_and_never_in_it() -> None:
     looks = [thrift.look(count) for count in (0, 50_000, 100_000, 100_000, 100_000, 100_000, 100_000)]
     assert looks == [False, False, False, False, False, True, False]
     assert not any(thrift.look(100_010) for _ in range(10)), "a few are no burst"
+
+
+def test_a_broker_that_hangs_does_not_make_the_session_hang_up(mosquitto: Mosquitto) -> None:
+    lost: list[str] = []
+    session = Session(
+        config_file=mosquitto.client_config("session"),
+        kinds=["detection"],
+        keep_alive_seconds=1,
+        take=lambda message: None,
+        on_canary=lambda: None,
+        on_lost=lost.append,
+    )
+    session.connect()
+    mosquitto.hang()
+    started = time.monotonic()
+    try:
+        # dxlclient's MQTT client hangs up when a ping has no answer for one keep-alive.
+        wait_until(lambda: time.monotonic() - started > 4.0, timeout=10.0, what="more than two keep-alives")
+        assert lost == []
+        assert session.connected
+    finally:
+        mosquitto.resume()
+
+
+class SilentLink:
+    """Takes what a child says."""
+
+    def listen(self, on_line: Callable[[dict[str, Any]], None]) -> None:
+        self.on_line = on_line
+
+    def send(self, frame: bytes) -> None:
+        pass
+
+    def send_json(self, kind: Kind, body: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReceiverProcess:
+    """A receiver that never connects."""
+    monkeypatch.setattr(ReceiverProcess, "_connect", lambda self: None)
+    config = {
+        "config_file": str(tmp_path / "dxlclient.config"), "events": ["detection"], "keep_alive_seconds": 60,
+        "canary_interval_seconds": 2, "queue_events": 100, "successor": False, "second_client_id": False,
+    }  # fmt: skip
+    return ReceiverProcess(link=SilentLink(), config=config)  # type: ignore[arg-type]
+
+
+def test_a_receiver_that_cannot_deliver_reports_no_more(process: ReceiverProcess) -> None:
+    def fail(**_: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    process._queue.take = fail  # type: ignore[method-assign, assignment]
+    with pytest.raises(ZeroDivisionError):
+        process.run()
+    hanging = threading.Event()
+
+    def hang(**_: Any) -> list[Message]:
+        hanging.wait()
+        return []
+
+    process._queue.take = hang  # type: ignore[method-assign]
+    reports = []
+    process._link.send_json = lambda kind, body: reports.append(body)  # type: ignore[method-assign]
+    thread = threading.Thread(target=process.run, daemon=True)
+    thread.start()
+    thread.join(2.5)
+    assert reports == [], "its status is no proof of anything else"
+    process._stop.set()
+    hanging.set()
+
+
+def test_the_second_client_id_is_another_one_and_always_the_same() -> None:
+    ids = []
+    for first in ("{5f0d2c1a-9c1b-4a44-8f0e-4d2b0a5c7e11}", "{5f0d2c1a-9c1b-4a44-8f0e-4d2b0a5c7e11}", "no uuid"):
+        config = SimpleNamespace(_client_id=first)
+        use_second_client_id(config)
+        ids.append(config._client_id)
+    assert ids[0] == ids[1] != ids[2]
+    assert all(str(uuid.UUID(each)) == each[1:-1] for each in ids)

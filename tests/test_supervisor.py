@@ -16,6 +16,7 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry
 
+from tests.data.payloads import message
 from tests.harness.clock import Clock
 from tests.harness.server_process import is_gone
 from tests.harness.waiting import wait_until
@@ -397,8 +398,9 @@ class TestAccounts:
         return accounts._metrics.registry.get_sample_value(f"tie_forwarder_{name}", labels)
 
     def test_what_the_receiver_dropped_was_received_and_is_lost(self, accounts: Accounts) -> None:
-        accounts.on_receiver_status(self.status(100, 30))
-        accounts.on_receiver_status(self.status(200, 30))
+        account = accounts.open_receiver()
+        account.on_status(self.status(100, 30))
+        account.on_status(self.status(200, 30))
         accounts.on_idle(0)
         assert (accounts.snapshot["received"], accounts.snapshot["dropped"]) == (30, 30)
         assert accounts.snapshot["imbalance"] == 0
@@ -407,19 +409,39 @@ class TestAccounts:
         assert accounts.last_drop_reason == "receiver_queue_full"
 
     def test_what_a_receiver_had_in_its_hands_at_its_end_is_lost_and_counted(self, accounts: Accounts) -> None:
-        accounts.on_receiver_started()
-        accounts.on_receiver_status(self.status(100, 10))
-        accounts._taken_from_receiver = 60
-        accounts.on_receiver_started()
-        accounts.on_receiver_status(self.status(5, 0))
+        account = accounts.open_receiver()
+        account.on_status(self.status(100, 10))
+        account.on_messages([message(b"")] * 60)
+        account.close()
+        accounts.open_receiver().on_status(self.status(5, 0))
         accounts.on_idle(0)
         assert self.sample(accounts, "events_dropped_total", reason="receiver_lost") == 30
         assert accounts.snapshot["dropped"] == 40
         assert accounts.snapshot["imbalance"] == 0
 
+    def test_frames_that_come_late_or_next_to_those_of_a_successor_count_once(self, accounts: Accounts) -> None:
+        old, new = accounts.open_receiver(), accounts.open_receiver()
+        old.on_status(self.status(100, 0))
+        new.on_status(self.status(7, 0))
+        new.on_messages([message(b"")] * 7)
+        old.on_messages([message(b"")] * 90)
+        new.on_status(self.status(9, 0))
+        old.on_messages([message(b"")] * 6)
+        old.close()
+        accounts.on_idle(0)
+        assert self.sample(accounts, "events_dropped_total", reason="receiver_lost") == 4
+        assert (accounts.snapshot["received"], accounts.snapshot["dropped"]) == (4, 4)
+
+    def test_what_a_successor_kept_and_never_was_to_deliver_is_not_lost(self, accounts: Accounts) -> None:
+        account = accounts.open_receiver()
+        account.on_status({**self.status(50, 0), "holding": True})
+        account.close()
+        accounts.on_idle(0)
+        assert accounts.snapshot["received"] == accounts.snapshot["dropped"] == 0
+
     def test_a_connection_is_counted_once_for_each_receiver(self, accounts: Accounts) -> None:
+        receivers = [accounts.open_receiver() for _ in range(2)]
         for _ in range(2):
-            accounts.on_receiver_started()
-            accounts.on_receiver_status(self.status(0, 0))
-            accounts.on_receiver_status(self.status(1, 0))
+            for account in receivers:
+                account.on_status(self.status(1, 0))
         assert self.sample(accounts, "dxl_connects_total") == 2

@@ -68,6 +68,7 @@ _BUFFERING = {
 }
 
 _WELL = {
+    "receiver_not_replaced": "Events are received over the old connection; a new one, which was to replace it, fails.",
     "output_compacted": "A topic of the output is compacted, so that Kafka forgets events.",
     "certificate_ends_soon": "A certificate ends within a week.",
 }

@@ -41,9 +41,9 @@ class Facts:
     now: float
     starting: bool
     receiver_ready: bool
-    receiver_phase: str
-    receiver_trouble: str
-    subscription_refused: str
+    receiver_fault: str
+    """The reason why nothing can be received, a code of `degraded`; empty while it is not known."""
+    receiver_detail: str
     publisher_unconnected_seconds: float
     publisher_waiting_seconds: float
     publisher_trouble: Trouble | None
@@ -64,6 +64,10 @@ class Facts:
     last_rescue_at: float | None = None
     """When a copy was last put there."""
     last_rescue: str = ""
+    receiver_not_replaced: str = ""
+    """Why a receiver that receives could not be replaced as it should have been."""
+    only_events_come: bool = False
+    """Whether events come from the fabric and the canary does not."""
 
 
 class Assessment(NamedTuple):
@@ -90,7 +94,14 @@ _DISPLACED_REMEDY = (
     "make spool.directory writable again, with room for a copy, before you stop or restart the forwarder"
 )
 _RESCUED_REMEDY = "find out what deletes or replaces files in spool.directory, and stop it"
-_DEAF_REMEDY = "wait, the receiver is being replaced; if it lasts, restart the DXL broker, which delivers nothing"
+_CANARY_REMEDY = "allow this client to send to and receive from /tie-forwarder/canary/#, in the topic authorization"
+_DEAF_REMEDY = (
+    "wait, the receiver is being replaced; if it lasts and no event comes either, restart the DXL broker, which then "
+    f"delivers nothing; if events keep coming, only the canary is blocked: {_CANARY_REMEDY}"
+)
+_NOT_REPLACED_REMEDY = (
+    "check dxlclient.config, its certificate and key, and the broker's log; the old connection keeps the old ones"
+)
 _SLOW_REMEDY = "wait; if it lasts, look at the load and the log of the brokers"
 _BEHIND_REMEDY = "wait while the number falls; if it does not, look at the load of this machine and of the brokers"
 _VAGUE_REMEDY = "wait; if it lasts, look at the log of the brokers and of the forwarder"
@@ -130,22 +141,25 @@ def _problems(facts: Facts) -> list[Problem]:
 def _receiving(facts: Facts) -> list[Problem]:
     if facts.receiver_ready:
         return []
-    if facts.subscription_refused:
+    if facts.receiver_fault == "subscription_refused":
         remedy = "allow this client to receive the topic, in the fabric's topic authorization"
-        return [Problem("degraded", "subscription_refused", facts.subscription_refused, remedy)]
+        return [Problem("degraded", "subscription_refused", facts.receiver_detail, remedy)]
     ended = _ended(facts)
     if ended is not None:
         detail = f"the certificate {ended.path} ({ended.role}) ended at {_date(ended)}"
         remedy = "renew the certificate and put it in the place of the old one"
         return [Problem("degraded", "certificate_expired", detail, remedy)]
     if facts.starting:
-        detail = facts.receiver_trouble or "not yet subscribed"
+        detail = facts.receiver_detail or "not yet subscribed"
         return [Problem("degraded", "starting", detail, "wait; if it lasts, see whether the broker runs")]
-    if facts.receiver_phase == "receiving":
-        detail = facts.receiver_trouble or "neither the canary nor an event comes back"
-        return [Problem("degraded", "deaf", detail, _DEAF_REMEDY)]
+    if facts.receiver_fault == "deaf" and facts.only_events_come:
+        detail = f"{facts.receiver_detail}; events have come, so its topic is blocked"
+        return [Problem("degraded", "deaf", detail, _CANARY_REMEDY)]
+    if facts.receiver_fault == "deaf":
+        return [Problem("degraded", "deaf", facts.receiver_detail, _DEAF_REMEDY)]
     remedy = "see whether the DXL broker runs, can be reached and accepts this client's certificate"
-    return [Problem("degraded", "fabric_unreachable", facts.receiver_trouble, remedy)]
+    detail = facts.receiver_detail or "not connected yet"
+    return [Problem("degraded", "fabric_unreachable", detail, remedy)]
 
 
 def _ended(facts: Facts) -> Certificate | None:
@@ -214,6 +228,9 @@ def _promising(facts: Facts) -> list[Problem]:
     if facts.compacted is not None:
         detail = f"compacted, so that events in it are forgotten: {', '.join(facts.compacted.topics)}"
         found.append(Problem(state, "output_compacted", detail, facts.compacted.remedy))
+    if facts.receiver_ready and facts.receiver_not_replaced:
+        detail = facts.receiver_not_replaced
+        found.append(Problem(state, "receiver_not_replaced", detail, _NOT_REPLACED_REMEDY))
     ending = [certificate for certificate in facts.certificates if certificate.ends_at - facts.now < _ENDS_SOON_SECONDS]
     if ending:
         first = min(ending, key=lambda certificate: certificate.ends_at)

@@ -20,6 +20,7 @@ _PLACES = {
     "subscription_refused": "fabric",
     "deaf": "receiver",
     "starting": "receiver",
+    "receiver_not_replaced": "receiver",
     "spool_not_writable": "spool",
     "spool_displaced": "spool",
     "dead_letters": "intake",
@@ -50,6 +51,7 @@ _WORDS = {
     "kafka_slow": "slow",
     "connecting": "connecting",
     "connection": "unreachable",
+    "receiver_not_replaced": "old connection",
     "output_compacted": "forgets events",
     "certificate_ends_soon": "certificate ends",
 }

@@ -44,6 +44,7 @@ EXAMPLE: dict[str, Any] = {
         "queue_events": 0,
         "last_trouble": "",
         "last_restart": None,
+        "successor_pid": 0,
     },
     "spool": {
         "events": 0,

@@ -48,7 +48,8 @@ class FakeFabric(Fabric):
     """A broker on 127.0.0.1 with mutual TLS, from `start()` to `stop()`. Every method may be called from any thread.
 
     `behaviour` may be set at any time and holds for what clients do from then on; connections stay open unless
-    `drop_connections()` closes them. Topics in `deaf_topics` are not delivered whatever the behaviour.
+    `drop_connections()` closes them. Topics in `deaf_topics`, which may end in `#`, are not delivered whatever the
+    behaviour.
     """
 
     def __init__(self, *, directory: Path, authority: Authority) -> None:
@@ -90,6 +91,12 @@ class FakeFabric(Fabric):
         for session in sessions:
             session.close()
 
+    def mute_connections(self) -> None:
+        """Deliver nothing more over the connections that are open now, as if they were half open. They stay open."""
+        with self._lock:
+            for session in self._sessions:
+                session.muted = True
+
     def send_garbage(self) -> None:
         """Send a malformed packet to every connected client now."""
         with self._lock:
@@ -105,10 +112,10 @@ class FakeFabric(Fabric):
 
     def deliver(self, topic: str, body: bytes) -> None:
         """Pass a PUBLISH on to its subscribers, the sender included, unless the fabric is deaf."""
-        if self.behaviour is Behaviour.DEAF or topic in self.deaf_topics:
+        if self.behaviour is Behaviour.DEAF or _matches(topic, self.deaf_topics):
             return
         with self._lock:
-            receivers = [session for session in self._sessions if session.wants(topic)]
+            receivers = [session for session in self._sessions if session.wants(topic) and not session.muted]
         for session in receivers:
             session.send(mqtt.packet(mqtt.PUBLISH, body))
 
@@ -151,6 +158,7 @@ class _Session:
 
     def __init__(self, *, fabric: FakeFabric, connection: socket.socket) -> None:
         self.topics: set[str] = set()
+        self.muted = False
         self._fabric = fabric
         self._connection = connection
         # OpenSSL forbids two threads in one connection, so no call may block while it holds this.
@@ -175,7 +183,7 @@ class _Session:
 
     def wants(self, topic: str) -> bool:
         """Whether the client is subscribed to the topic."""
-        return topic in self.topics or any(t[-1:] == "#" and topic.startswith(t[:-1]) for t in self.topics)
+        return _matches(topic, self.topics)
 
     def send(self, data: bytes) -> None:
         """Send to the client; one that is gone or does not read is dropped."""
@@ -235,3 +243,7 @@ class _Session:
         self.send(mqtt.packet(mqtt.SUBACK, body[:2] + bytes([0x80 if refused else 0] * len(topics))))
         if self._fabric.behaviour is Behaviour.GARBAGE:
             self.send(GARBAGE)
+
+
+def _matches(topic: str, filters: set[str]) -> bool:
+    return topic in filters or any(each[-1:] == "#" and topic.startswith(each[:-1]) for each in filters)

@@ -54,7 +54,7 @@ def test_sighup_takes_up_what_it_can_says_what_it_cannot_and_refuses_what_is_wro
     old = mosquitto.identity(name).certificate.read_bytes()
     assert mosquitto.authority.issue(name).certificate.read_bytes() != old
     assert reload(forwarder)["new_processes"] == ["receiver"]
-    forwarder.wait_until(lambda f: f.part("receiver").pid != receiver, timeout=5.0)
+    forwarder.wait_until(lambda f: f.status()["receiver"]["pid"] not in (0, receiver), timeout=20.0)
     forwarder.wait_until(lambda f: f.get("/readyz")[0] == 200 and f.status()["receiver"]["ready"], timeout=15.0)
     make_publisher(mosquitto, "later").publish_detections(range(50, 60))
     forwarder.wait_until(lambda f: f.ledger()["published"] == 60, timeout=20.0)

@@ -20,7 +20,7 @@ class Dxl(Component):
     config_file: Location = Path("dxlclient.config")
     fabric: Name = "main"
     events: Annotated[tuple[Kind, ...], Items, Field(min_length=1)] = ("detection",)
-    keep_alive_seconds: Annotated[int, Field(ge=1, le=1800)] = 5
+    keep_alive_seconds: Annotated[int, Field(ge=1, le=1800)] = 60
     canary_interval_seconds: Annotated[float, Field(gt=0)] = 2
     canary_timeout_seconds: Annotated[float, Field(gt=0)] = 15
     receiver_queue_events: Annotated[int, Field(ge=1)] = 50_000
@@ -37,8 +37,8 @@ class Dxl(Component):
             found.append(
                 Refusal(
                     "canary_interval_seconds",
-                    "must be shorter than keep_alive_seconds, or a burst of events can end the connection: "
-                    "the answer to a ping queues behind them",
+                    "must be shorter than keep_alive_seconds, or the broker ends the connection: "
+                    "the canary is all that the receiver sends",
                     "give at most half of keep_alive_seconds",
                     self.canary_interval_seconds,
                 )

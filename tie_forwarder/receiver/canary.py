@@ -33,6 +33,10 @@ class Canary(EventCallback):  # type: ignore[misc]  # dxlclient carries no types
         self._sent: dict[bytes, float] = {}
         self._round_trips: list[float] = []
         self._answered_at: float | None = None
+        self.sent = 0
+        """How many canaries were sent."""
+        self.answers_for: float | None = None
+        """When the youngest canary that has come back was sent: all that was published before has come, too."""
 
     def fly(self) -> None:
         """Sends one canary. Blocks no longer than dxlclient's publish; may raise what that raises."""
@@ -44,6 +48,7 @@ class Canary(EventCallback):  # type: ignore[misc]  # dxlclient carries no types
                 self._sent.clear()
             self._sent[mark] = self._monotonic()
         self._send(event)
+        self.sent += 1
 
     def on_event(self, event: Any) -> None:
         """The canary is back; runs on dxlclient's network thread."""
@@ -52,6 +57,7 @@ class Canary(EventCallback):  # type: ignore[misc]  # dxlclient carries no types
             sent = self._sent.pop(event.payload, None) if isinstance(event.payload, bytes) else None
             if sent is not None:
                 self._answered_at = now
+                self.answers_for = max(sent, self.answers_for or sent)
                 self._round_trips.append(now - sent)
         self._on_return()
 

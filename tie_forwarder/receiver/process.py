@@ -1,7 +1,12 @@
-"""The receiver process: startup, the sender's loop, the status each second, and the end.
+"""The receiver process: startup, the loop that delivers and reports, the hand-over to a successor, and the end.
 
-Threads: main reports the status; `sender` writes message frames; `control` listens to the parent; dxlclient's own run
-the callback. The process ends by `os._exit`, since dxlclient's `destroy` may block for minutes.
+One thread, main, writes everything: messages as they come, a status each second. So the status proves that messages are
+delivered, too. `control` listens to the parent; dxlclient's own threads run the callback. The process ends by
+`os._exit`, since dxlclient's `destroy` may block for minutes.
+
+A process that replaces a running one starts as its successor: it keeps what it receives. Once it is subscribed, the
+parent asks the old process to hand over, which goes on receiving until everything that was published before has come,
+and exits. Only then the successor delivers. So nothing is lost and the order stays, although many events come twice.
 """
 
 from __future__ import annotations
@@ -19,16 +24,22 @@ from tie_forwarder.children.link import ParentLink
 from tie_forwarder.children.log import log, log_exception
 from tie_forwarder.memory import Thrift
 from tie_forwarder.receiver.brokers import broker_addresses, wait_for_a_broker
+from tie_forwarder.receiver.canary import TOPIC_PREFIX
 from tie_forwarder.receiver.queue import MessageQueue
-from tie_forwarder.receiver.session import Session
+from tie_forwarder.receiver.session import Session, use_second_client_id
 from tie_forwarder.receiver.unpacker import install_compiled_unpacker, install_message_ids
 
 _STATUS_SECONDS = 1.0
+_TURN_SECONDS = 0.2
 _BATCH_MESSAGES = 500
 BATCH_BYTES = 1024 * 1024
 QUEUE_BYTES = 64 * 1024 * 1024
 _FLUSH_SECONDS = 2.0
 _GATHER_SECONDS = 0.005
+_OVERLAP_SECONDS = 2.0
+"""How long both processes receive at least: an event may reach the brokers of a fabric at different times."""
+_QUIET_SECONDS = 3.0
+_LONGEST_HAND_OVER_SECONDS = 30.0
 
 
 class Phase(StrEnum):
@@ -37,6 +48,30 @@ class Phase(StrEnum):
     WAITING = "waiting"
     CONNECTING = "connecting"
     RECEIVING = "receiving"
+
+
+class HandOver:
+    """From the parent's request until this process may exit. Main thread."""
+
+    def __init__(self) -> None:
+        self._since = self._moved_at = time.monotonic()
+        self._received = 0
+
+    def is_done(self, *, received: int, answers_for: float | None) -> bool:
+        """Whether all that was published before the request has come, or will not come any more.
+
+        `answers_for` is when the youngest canary that has come back was sent.
+        """
+        now = time.monotonic()
+        if received != self._received:
+            self._received, self._moved_at = received, now
+        if now - self._since < _OVERLAP_SECONDS:
+            return False
+        if answers_for is not None and answers_for >= self._since:
+            return True
+        # Where no canary has ever come back, there is none to wait for.
+        patience = _QUIET_SECONDS if answers_for is None else _LONGEST_HAND_OVER_SECONDS
+        return now - self._moved_at > _QUIET_SECONDS or now - self._since > patience
 
 
 class ReceiverProcess:
@@ -49,16 +84,21 @@ class ReceiverProcess:
         self._queue = MessageQueue(most_messages=config["queue_events"], most_bytes=QUEUE_BYTES)
         self._stop = threading.Event()
         self._news = threading.Event()
+        self._holding = bool(config["successor"])
+        self._hand_over: HandOver | None = None
         self._phase = Phase.WAITING
         self._trouble = ""
         self._lost = ""
+        self._sent_at = self._next_status = self._next_canary = 0.0
+        self._thrift = Thrift()
         self._session = Session(
             config_file=self._config_file,
             kinds=config["events"],
             keep_alive_seconds=config["keep_alive_seconds"],
             take=self._queue.put,
             on_lost=self._on_lost,
-            on_canary=self._news.set,
+            on_canary=self._wake,
+            prepare=use_second_client_id if config["second_client_id"] else lambda _config: None,
         )
 
     def run(self) -> None:
@@ -66,21 +106,23 @@ class ReceiverProcess:
         install_compiled_unpacker()
         install_message_ids()
         self._link.listen(self._on_control)
-        sender = threading.Thread(target=self._send_messages, name="sender", daemon=True)
-        sender.start()
         threading.Thread(target=self._connect, name="connect", daemon=True).start()
-        next_canary = 0.0
-        thrift = Thrift()
         while not self._stop.is_set():
-            self._news.clear()
-            if self._phase is Phase.RECEIVING and time.monotonic() >= next_canary:
-                next_canary = time.monotonic() + self._canary_interval
-                self._fly_canary()
+            self._run_once()
+        self._finish()
+
+    def _run_once(self) -> None:
+        self._deliver()
+        if self._phase is Phase.RECEIVING and time.monotonic() >= self._next_canary:
+            self._next_canary = time.monotonic() + self._canary_interval
+            self._fly_canary()
+        if self._news.is_set() or time.monotonic() >= self._next_status:
+            if not self._news.is_set():
+                self._thrift.look(self._queue.received - self._queue.depth)
             self._report()
-            if not self._news.wait(_STATUS_SECONDS):
-                thrift.look(self._queue.received - self._queue.depth)
-        sender.join(_FLUSH_SECONDS)
-        self._report()
+        hand_over, canary = self._hand_over, self._session.canary
+        if hand_over is not None and hand_over.is_done(received=self._queue.received, answers_for=canary.answers_for):
+            self._stop.set()
 
     def _connect(self) -> None:
         try:
@@ -94,21 +136,31 @@ class ReceiverProcess:
             return
         self._phase = Phase.RECEIVING
         self._trouble = ""
-        self._news.set()
+        self._wake()
         log(logging.INFO, "receiver.connected", topics=self._session.topics)
 
-    def _send_messages(self) -> None:
-        sent_at = 0.0
-        while True:
-            stopping = self._stop.is_set()
-            # A lone message goes at once; in a stream a few are gathered, which saves the parent a turn for each.
-            time.sleep(max(0.0, min(_GATHER_SECONDS, sent_at + _GATHER_SECONDS - time.monotonic())))
-            batch = self._queue.take(most_messages=_BATCH_MESSAGES, most_bytes=BATCH_BYTES, timeout_seconds=0.2)
-            if batch:
-                self._link.send(encode_messages(batch))
-                sent_at = time.monotonic()
-            elif stopping:
-                return
+    def _deliver(self) -> None:
+        """Sends what has come, or waits a moment for it. Blocks while the parent does not read."""
+        if self._holding:
+            self._news.wait(_TURN_SECONDS)
+            return
+        # A lone message goes at once; in a stream a few are gathered, which saves the parent a turn for each.
+        time.sleep(max(0.0, min(_GATHER_SECONDS, self._sent_at + _GATHER_SECONDS - time.monotonic())))
+        batch = self._queue.take(most_messages=_BATCH_MESSAGES, most_bytes=BATCH_BYTES, timeout_seconds=_TURN_SECONDS)
+        if batch:
+            self._link.send(encode_messages(batch))
+            self._sent_at = time.monotonic()
+
+    def _finish(self) -> None:
+        """Delivers what is there, and counts nothing that comes now: a successor has it, or nobody is subscribed."""
+        self._queue.close()
+        self._report()
+        patience = _FLUSH_SECONDS if self._hand_over is None else _LONGEST_HAND_OVER_SECONDS
+        deadline = time.monotonic() + patience
+        while self._queue.depth and time.monotonic() < deadline:
+            self._deliver()
+            self._news.clear()
+        self._report()
 
     def _fly_canary(self) -> None:
         try:
@@ -117,6 +169,8 @@ class ReceiverProcess:
             self._note(f"the canary could not be sent: {error}")
 
     def _report(self) -> None:
+        self._news.clear()
+        self._next_status = time.monotonic() + _STATUS_SECONDS
         canary = self._session.canary
         self._link.send_json(
             Kind.STATUS,
@@ -130,6 +184,7 @@ class ReceiverProcess:
                 "queue": self._queue.depth,
                 "received": self._queue.received,
                 "dropped": self._queue.dropped,
+                "holding": self._holding,
                 "trouble": self._lost or self._trouble or self._session.last_error.text,
                 "lost": self._lost,
             },
@@ -138,15 +193,33 @@ class ReceiverProcess:
     def _note(self, trouble: str) -> None:
         self._trouble = trouble
 
+    def _wake(self) -> None:
+        """Lets the main thread report at once. Any thread."""
+        self._news.set()
+        self._queue.wake()
+
     def _on_lost(self, reason: str) -> None:
+        canary = self._session.canary
+        if canary.sent and canary.answers_for is None:
+            # Some brokers disconnect a client that sends what it may not send.
+            reason += f" once the canary was sent: this client may lack the right to send to {TOPIC_PREFIX}#"
         self._lost = self._lost or reason
         self._stop.set()
-        self._news.set()
+        self._wake()
 
     def _on_control(self, line: dict[str, Any]) -> None:
-        if line.get("verb") == "stop":
+        verb = line.get("verb")
+        if verb == "stop":
+            self._hand_over = None
             self._stop.set()
-            self._news.set()
+        elif verb == "hand_over":
+            self._next_canary = 0.0
+            self._hand_over = HandOver()
+        elif verb == "stay":
+            self._hand_over = None
+        elif verb == "deliver":
+            self._holding = False
+        self._wake()
 
 
 def main() -> None:

@@ -18,9 +18,11 @@ class MessageQueue:
     def __init__(self, *, most_messages: int, most_bytes: int) -> None:
         self._most_messages = most_messages
         self._most_bytes = most_bytes
-        self._queue: SimpleQueue[Message] = SimpleQueue()
+        self._queue: SimpleQueue[Message | None] = SimpleQueue()
         self._bytes_in = 0
         self._bytes_out = 0
+        self._taken = 0
+        self._closed = False
         self.received = 0
         """Messages offered by the callback since the start."""
         self.dropped = 0
@@ -29,10 +31,12 @@ class MessageQueue:
     @property
     def depth(self) -> int:
         """Messages waiting now."""
-        return self._queue.qsize()
+        return self.received - self.dropped - self._taken
 
     def put(self, message: Message) -> None:
         """Takes the message, or counts it as dropped when there is no room. Never blocks."""
+        if self._closed:
+            return
         self.received += 1
         size = _size(message)
         full = self._bytes_in - self._bytes_out + size > self._most_bytes
@@ -42,24 +46,30 @@ class MessageQueue:
         self._bytes_in += size
         self._queue.put(message)
 
+    def close(self) -> None:
+        """From now on nothing is taken and nothing is counted: the process is about to exit."""
+        self._closed = True
+
+    def wake(self) -> None:
+        """Lets a waiting `take` return. Any thread."""
+        self._queue.put(None)
+
     def take(self, *, most_messages: int, most_bytes: int, timeout_seconds: float) -> list[Message]:
-        """Waits for a first message, then takes what is there up to the bounds; empty after the timeout."""
-        try:
-            message = self._queue.get(timeout=timeout_seconds)
-        except Empty:
-            return []
+        """Waits for a first message, then takes what is there up to the bounds; empty after the timeout or `wake`."""
         batch: list[Message] = []
         size = 0
-        while True:
-            batch.append(message)
-            size += _size(message)
-            if len(batch) >= most_messages or size >= most_bytes:
-                break
-            try:
+        try:
+            message = self._queue.get(timeout=timeout_seconds)
+            while message is not None:
+                batch.append(message)
+                size += _size(message)
+                if len(batch) >= most_messages or size >= most_bytes:
+                    break
                 message = self._queue.get_nowait()
-            except Empty:
-                break
+        except Empty:
+            pass
         self._bytes_out += size
+        self._taken += len(batch)
         return batch
 
 

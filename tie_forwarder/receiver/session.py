@@ -3,12 +3,17 @@
 Facts of dxlclient 5.7 that this module lives with: the keepalive defaults to 30 minutes and is set in code only; the
 CONNACK code is ignored and SUBACK 0x80 counts as success, so both are looked at here; its reconnect can end without a
 thread and without a word, so it is switched off; `connected` and `current_broker` block, so they are never asked.
+
+Its MQTT client closes the connection when a ping has no answer for one keepalive. A broker that hangs and goes on would
+then have lost our subscriptions and everything it had queued for them. So no pings are sent once the broker has
+accepted the connection: the canary is the traffic that a broker wants to see, and the canary decides.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +28,7 @@ from tie_forwarder.receiver.canary import Canary
 from tie_forwarder.receiver.read_ahead import read_ahead
 
 _SUBSCRIPTION_REFUSED = 0x80
+_SECOND_CLIENT = uuid.UUID("6f1c3f0e-6d0b-4a55-8a3d-0c5c2a0c9b57")
 
 
 class LastError(logging.Handler):
@@ -135,6 +141,7 @@ class Session:
                 self._on_lost(f"the broker refused the connection with code {code}")
                 return
             client._sock = read_ahead(client._sock)  # noqa: SLF001 - there is no such option
+            client._keepalive = 0  # noqa: SLF001 - the broker has been told; from here on the canary decides
             on_connect(client, userdata, flags, code)
 
         def disconnected(client: Any, userdata: Any, code: int) -> None:
@@ -159,6 +166,15 @@ class Session:
 
         mqtt.on_connect, mqtt.on_disconnect, mqtt.on_subscribe = connected, disconnected, answered
         mqtt.subscribe = asked
+
+
+def use_second_client_id(config: Any) -> None:
+    """Gives dxlclient's configuration another client id, always the same one for the one in the file.
+
+    A receiver and its successor are connected at the same time, and a broker disconnects the older of two clients with
+    one id. Without an id in the file dxlclient makes up one for each process.
+    """
+    config._client_id = f"{{{uuid.uuid5(_SECOND_CLIENT, config._client_id)}}}"  # noqa: SLF001 - there is no public way
 
 
 class _SameThread:

@@ -29,9 +29,6 @@ class Accounts:
         self._now = now
         self._ledger = Ledger()
         self._received_by_kind = {kind: metrics.received.labels(kind) for kind in metrics.kinds}
-        self._receiver_counts = (0, 0)
-        self._receiver_phase = ""
-        self._taken_from_receiver = 0
         self.snapshot = self._ledger.snapshot(0)
         """The ledger as of the last commit."""
         self.letters = LastLetters(now=now)
@@ -47,30 +44,9 @@ class Accounts:
         self._ledger.in_spool_at_start = in_spool
         self.snapshot = self._ledger.snapshot(in_spool)
 
-    def on_receiver_started(self) -> None:
-        """A new receiver counts from 0; what the old one had taken and not handed over is lost with it."""
-        received, dropped = self._receiver_counts
-        self._lose("receiver_lost", received - dropped - self._taken_from_receiver)
-        self._receiver_counts = (0, 0)
-        self._receiver_phase = ""
-        self._taken_from_receiver = 0
-
-    def on_receiver_status(self, status: Mapping[str, Any]) -> None:
-        """The receiver tells its own counts, of which only the drops are news here."""
-        dropped_before = self._receiver_counts[1]
-        self._receiver_counts = (status["received"], status["dropped"])
-        self._lose("receiver_queue_full", status["dropped"] - dropped_before)
-        if status["phase"] == "receiving" and self._receiver_phase != "receiving":
-            self._metrics.dxl_connects.inc()
-        self._receiver_phase = status["phase"]
-        for seconds in status["canary_round_trips"]:
-            self._metrics.canary.observe(seconds)
-
-    def on_messages(self, messages: Sequence[Message]) -> None:
-        """Messages have been taken over from the receiver."""
-        self._taken_from_receiver += len(messages)
-        if messages:
-            self._metrics.dxl_last_event.set(messages[-1].received_at_ms / 1000)
+    def open_receiver(self) -> ReceiverAccount:
+        """The account of a receiver process that starts now. The only method that may be called on any thread."""
+        return ReceiverAccount(metrics=self._metrics, lose=self._lose)
 
     def on_accepted(self, accepted: Sequence[Accepted]) -> None:
         """Intake has judged these messages."""
@@ -174,6 +150,45 @@ class Accounts:
             self._metrics.spool_corrupt.inc(count)
         self.last_drop_at = self._now()
         self.last_drop_reason = reason
+
+
+class ReceiverAccount:
+    """What one receiver process says that it has received, and what has come from it. Belongs to the flow's thread.
+
+    Each process has its own, so that frames which are read late, or next to those of its successor, count for it alone.
+    """
+
+    def __init__(self, *, metrics: Metrics, lose: Callable[[str, int], None]) -> None:
+        self._metrics = metrics
+        self._lose = lose
+        self._received = self._dropped = self._taken = 0
+        self._phase = ""
+        self._holding = False
+
+    def on_status(self, status: Mapping[str, Any]) -> None:
+        """The receiver tells its own counts, of which only the drops are news here."""
+        self._lose("receiver_queue_full", status["dropped"] - self._dropped)
+        self._received, self._dropped = status["received"], status["dropped"]
+        self._holding = status.get("holding", False)
+        if status["phase"] == "receiving" and self._phase != "receiving":
+            self._metrics.dxl_connects.inc()
+        self._phase = status["phase"]
+        for seconds in status["canary_round_trips"]:
+            self._metrics.canary.observe(seconds)
+
+    def on_messages(self, messages: Sequence[Message]) -> None:
+        """Messages have been taken over from the receiver."""
+        self._taken += len(messages)
+        if messages:
+            self._metrics.dxl_last_event.set(messages[-1].received_at_ms / 1000)
+
+    def close(self) -> None:
+        """The process's pipe has been read to its end: what it had received and not passed on is lost.
+
+        What a successor kept until it may deliver is not: the process that it was to replace has it, too.
+        """
+        if not self._holding:
+            self._lose("receiver_lost", self._received - self._dropped - self._taken)
 
 
 def _kind_of(letter: Record) -> str:

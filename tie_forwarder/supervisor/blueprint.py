@@ -12,6 +12,9 @@ from tie_forwarder.events.kinds import KINDS
 from tie_forwarder.records.formats import FORMATS
 from tie_forwarder.records.registered_schema import registered_schema
 
+_SHORTEST_KEEP_ALIVE_SECONDS = 60
+"""A broker that hangs for longer than 1.5 times the keep-alive disconnects its clients when it goes on."""
+
 
 def receiver_configuration(config: Config) -> dict[str, Any]:
     """For the receiver process."""
@@ -20,7 +23,7 @@ def receiver_configuration(config: Config) -> dict[str, Any]:
         "log_level": config.log.level,
         "config_file": str(dxl.config_file),
         "events": list(dxl.events),
-        "keep_alive_seconds": dxl.keep_alive_seconds,
+        "keep_alive_seconds": max(dxl.keep_alive_seconds, _SHORTEST_KEEP_ALIVE_SECONDS),
         "canary_interval_seconds": dxl.canary_interval_seconds,
         "queue_events": dxl.receiver_queue_events,
     }

@@ -8,7 +8,7 @@ from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
-from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
+from tie_forwarder.supervisor.receiver_watch import Reception
 from tie_forwarder.supervisor.surge import Surge
 
 
@@ -17,7 +17,7 @@ def facts_of(
     now: float,
     starting: bool,
     stopping: bool,
-    receiver: ReceiverWatch,
+    receiver: Reception,
     publisher: PublisherWatch,
     spool: Spool,
     flow: Flow,
@@ -26,15 +26,16 @@ def facts_of(
     surge: Surge,
 ) -> Facts:
     """One moment's facts. Asks nothing that could block."""
-    oldest = spool.oldest_received_at_ms
+    oldest, fault = spool.oldest_received_at_ms, receiver.fault
     return Facts(
         now=now,
         starting=starting,
         # That nothing is received any more is what a stop is for.
         receiver_ready=receiver.ready or stopping,
-        receiver_phase="lost" if receiver.status.lost else receiver.status.phase,
-        receiver_trouble=receiver.status.trouble,
-        subscription_refused=receiver.refused_subscription,
+        receiver_fault="" if fault is None else fault.reason,
+        receiver_detail=receiver.status.trouble if fault is None else fault.text,
+        receiver_not_replaced=receiver.not_replaced,
+        only_events_come=receiver.only_events_come,
         publisher_unconnected_seconds=publisher.unconnected_seconds,
         publisher_waiting_seconds=publisher.waiting_seconds,
         publisher_trouble=publisher.trouble,

@@ -12,6 +12,7 @@ import selectors
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
@@ -21,11 +22,11 @@ from tie_forwarder.intake import Intake
 from tie_forwarder.log import Log
 from tie_forwarder.memory import Thrift
 from tie_forwarder.spool import Spool
-from tie_forwarder.supervisor.accounts import Accounts
+from tie_forwarder.supervisor.accounts import Accounts, ReceiverAccount
 from tie_forwarder.supervisor.arrivals import Arrivals
 from tie_forwarder.supervisor.pace import Pace
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
-from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
+from tie_forwarder.supervisor.receiver_watch import ReceiverWatch, Reception
 from tie_forwarder.supervisor.roles import describe
 from tie_forwarder.supervisor.source import Source
 from tie_forwarder.supervisor.window import Window
@@ -58,7 +59,7 @@ class Flow:
         intake: Intake,
         window: Window,
         accounts: Accounts,
-        receiver: ReceiverWatch,
+        receiver: Reception,
         publisher: PublisherWatch,
         commit_interval_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
@@ -95,6 +96,7 @@ class Flow:
         os.set_blocking(self._wake_write, False)
         self._selector.register(self._wake_read, selectors.EVENT_READ, None)
         self._attached: SimpleQueue[Source] = SimpleQueue()
+        self._receiver_accounts: dict[Source, ReceiverAccount] = {}
         self._stop = threading.Event()
         self._barriers: dict[Source, int] = {}
         self._publishing: Source | None = None
@@ -109,9 +111,12 @@ class Flow:
         self.ticked_at = monotonic()
         """When the last turn ended, by the monotonic clock: the thread's progress."""
 
-    def attach_receiver(self, child: Child) -> Source:
-        """From now on this child's messages are read."""
-        return self._attach(Source(child=child, on_frame=self._on_receiver_frame))
+    def attach_receiver(self, child: Child, watch: ReceiverWatch) -> Source:
+        """From now on this child's messages are read and counted, next to those of another; `watch` hears of it."""
+        account = self._accounts.open_receiver()
+        source = Source(child=child, on_frame=partial(self._on_receiver_frame, watch, account))
+        self._receiver_accounts[source] = account
+        return self._attach(source)
 
     def attach_publisher(self, child: Child) -> Source:
         """From now on this child gets the grants, and its reports are read."""
@@ -136,6 +141,7 @@ class Flow:
         """The thread's body."""
         while not self._stop.is_set():
             self.run_once()
+        self._read_what_receivers_left()
         self._commit()
         self._look_after_spool(at_once=True)
         self._selector.close()
@@ -186,8 +192,6 @@ class Flow:
             except Empty:
                 return
             self._selector.register(source.child.output, selectors.EVENT_READ, source)
-            if source.child.name == "receiver":
-                self._accounts.on_receiver_started()
             if source.child.name == "publisher":
                 self._publishing = source
                 self._granted = 0
@@ -199,17 +203,30 @@ class Flow:
         self._barriers.pop(source, None)
         if source is self._publishing:
             self._publishing = None
+        if (account := self._receiver_accounts.pop(source, None)) is not None:
+            account.close()
         source.ended.set()  # from here on the pipes may be closed
 
-    def _on_receiver_frame(self, _: Source, kind: Kind, body: bytes) -> None:
+    def _read_what_receivers_left(self) -> None:
+        """The processes have ended. What is still in their pipes is accepted, and what they did not pass on counted."""
+        self._take_attached()
+        for source in list(self._receiver_accounts):
+            while not source.ended.is_set() and source.child.exit_code() is not None:
+                self._read(source)
+        for account in self._receiver_accounts.values():
+            account.close()
+
+    def _on_receiver_frame(
+        self, watch: ReceiverWatch, account: ReceiverAccount, _: Source, kind: Kind, body: bytes
+    ) -> None:
         if kind is Kind.STATUS:
             status = json.loads(body)
-            self._accounts.on_receiver_status(status)
-            self._receiver.on_status(status)
+            account.on_status(status)
+            watch.on_status(status)
             return
         messages = decode_messages(body)
-        self._receiver.on_messages()
-        self._accounts.on_messages(messages)
+        watch.on_messages()
+        account.on_messages(messages)
         self._writer.receive(messages)
 
     def _on_publisher_frame(self, source: Source, kind: Kind, body: bytes) -> None:

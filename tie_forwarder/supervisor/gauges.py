@@ -13,7 +13,7 @@ from tie_forwarder.health import Assessment
 from tie_forwarder.metrics import Metrics
 from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
-from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
+from tie_forwarder.supervisor.receiver_watch import Reception
 
 
 def export(
@@ -22,7 +22,7 @@ def export(
     config: Config,
     assessment: Assessment,
     spool: Spool,
-    receiver: ReceiverWatch,
+    receiver: Reception,
     publisher: PublisherWatch,
     certificates: Iterable[Certificate],
 ) -> None:
@@ -34,7 +34,7 @@ def export(
     metrics.spool_oldest.set(0 if oldest is None else oldest / 1000)
     metrics.kafka_connected.set(publisher.connected)
     metrics.dxl_connected.set(receiver.ready)
-    metrics.receiver_queue.set(receiver.status.queue)
+    metrics.receiver_queue.set(receiver.queue)
     metrics.set_state(assessment.state)
     metrics.state_since.set(assessment.since)
     conditions = {(problem.state, problem.reason) for problem in assessment.problems}

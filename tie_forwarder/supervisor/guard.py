@@ -40,6 +40,47 @@ class Restart:
     text: str
 
 
+@dataclass(frozen=True)
+class Running:
+    """One started process and its pipe, as a guard has them. Main thread only."""
+
+    child: Child
+    source: Source
+
+    def end(self) -> Restart | None:
+        """Why there must be another process: it has ended, or writes what makes no sense. None while it may go on."""
+        code = self.child.exit_code()
+        if code is not None:
+            return Restart("exited", f"the process ended with code {code}")
+        return Restart("error", self.source.broken) if self.source.broken else None
+
+    def kill(self) -> None:
+        """Ends the process, which may have ended by itself, and lets the flow read what it left.
+
+        Whatever it had written counts: it is read to the end before another process takes its place.
+        """
+        self.child.kill()
+        if self.source.ended.wait(_DRAIN_PIPE_SECONDS):
+            self.child.close()
+        else:
+            # The flow still reads the pipe: it closes with the last one who holds it.
+            self.source.superseded = True
+
+    def finish(
+        self,
+        timeout_seconds: float,
+        *,
+        give_up: Callable[[], bool] = lambda: False,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Waits for the process to end; kills it after the timeout, or as soon as `give_up` says so. As `kill`."""
+        deadline = monotonic() + timeout_seconds
+        while monotonic() < deadline and not give_up():
+            if self.child.wait(_LOOK_AGAIN_SECONDS):
+                break
+        self.kill()
+
+
 class Guard:
     """One child after the other. Main thread only."""
 
@@ -66,8 +107,7 @@ class Guard:
         self._make_child = make_child
         self._monotonic = monotonic
         self._log = Log()
-        self._child: Child | None = None
-        self._source: Source | None = None
+        self._running: Running | None = None
         self._next_start = 0.0
         self._why = Restart("start", "the forwarder starts")
         self.last_restart: Restart | None = None
@@ -76,27 +116,23 @@ class Guard:
     @property
     def pid(self) -> int:
         """The living process's id; 0 when there is none."""
-        return self._child.pid if self._child else 0
+        return self._running.child.pid if self._running else 0
 
     def tick(self) -> None:
         """One look: starts, replaces, or lets be."""
-        if self._child is None:
+        running = self._running
+        if running is None:
             if self._monotonic() >= self._next_start:
                 self._start()
             return
-        code = self._child.exit_code()
-        if code is not None:
-            self._end_source()
-            self._bury(self._exit_reason() or Restart("exited", f"the process ended with code {code}"))
-            return
-        assert self._source is not None
-        replacement = self._watch.reason_to_replace()
-        if self._source.broken:
-            replacement = Replacement("error", self._source.broken)
-        if replacement is not None:
-            self._child.kill()
-            self._end_source()
-            self._bury(Restart(replacement.reason, replacement.text))
+        why = running.end()
+        if why is None and (replacement := self._watch.reason_to_replace()) is not None:
+            why = Restart(*replacement)
+        if why is not None:
+            running.kill()
+            if why.reason == "exited":
+                why = self._exit_reason() or why
+            self._bury(why)
 
     def prosper(self) -> None:
         """The child has done its work: the next failure begins with a short delay again."""
@@ -104,7 +140,7 @@ class Guard:
 
     def replace(self, reason: str, text: str) -> None:
         """Lets the process hand over what it holds and starts another at once: a configuration has changed."""
-        if self._child is not None:
+        if self._running is not None:
             self.ask_to_stop()
             self.finish(_HAND_OVER_SECONDS)
             self._why = self.last_restart = Restart(reason, text)
@@ -113,29 +149,21 @@ class Guard:
 
     def say(self, line: dict[str, Any]) -> None:
         """Tells the living process something; one that is not there, or takes nothing now, does not hear it."""
-        if self._child is not None:
-            self._child.say(line)
+        if self._running is not None:
+            self._running.child.say(line)
 
     def ask_to_stop(self) -> None:
         """Lets the process hand over what it holds and end by itself."""
-        if self._child is not None:
-            self._child.say({"verb": "stop"})
+        self.say({"verb": "stop"})
 
     def finish(self, timeout_seconds: float, *, give_up: Callable[[], bool] = lambda: False) -> None:
         """Waits for the process to end, and lets the flow read what it left.
 
         Kills it after the timeout, or as soon as `give_up` says so.
         """
-        if self._child is None:
-            return
-        deadline = self._monotonic() + timeout_seconds
-        while self._monotonic() < deadline and not give_up():
-            if self._child.wait(_LOOK_AGAIN_SECONDS):
-                break
-        else:
-            self._child.kill()
-        self._end_source()
-        self._child = None
+        if self._running is not None:
+            self._running.finish(timeout_seconds, give_up=give_up, monotonic=self._monotonic)
+            self._running = None
 
     def _start(self) -> None:
         child = self._make_child(self.name)
@@ -143,21 +171,16 @@ class Guard:
         try:
             child.start(self._configuration())
         except (ForwarderError, OSError) as error:
-            # A secret that cannot be read, or a machine without room for a process: the spool keeps what comes.
-            reason, remedy = str(error), "see whether this machine has room for another process"
-            if isinstance(error, ForwarderError):
-                reason, remedy = error.message, error.remedy
-            self._watch.cannot_start(reason, remedy)
+            self._watch.cannot_start(*told_of(error))
             self._next_start = self._monotonic() + self._backoff.next_seconds()
             return
-        self._source = self._attach(child)
-        self._child = child
+        self._running = Running(child, self._attach(child))
         self._on_started(self._why.reason)
         self._log.debug("child.started", child=self.name, pid=child.pid, reason=self._why.reason)
 
     def _bury(self, why: Restart) -> None:
         delay = self._backoff.next_seconds()
-        self._child = None
+        self._running = None
         self._why = self.last_restart = why
         self._next_start = self._monotonic() + delay
         self._log.warning(
@@ -168,13 +191,9 @@ class Guard:
             starts_again_in_seconds=round(delay, 1),
         )
 
-    def _end_source(self) -> None:
-        """Whatever the dead process had written counts: it is read to the end before another one starts."""
-        assert self._child is not None
-        assert self._source is not None
-        if self._source.ended.wait(_DRAIN_PIPE_SECONDS):
-            self._child.close()
-        else:
-            # The flow still reads the pipe: it closes with the last one who holds it.
-            self._source.superseded = True
-        self._source = None
+
+def told_of(error: ForwarderError | OSError) -> tuple[str, str]:
+    """Why a process cannot be started, and what to do: a secret cannot be read, or there is no room for a process."""
+    if isinstance(error, ForwarderError):
+        return error.message, error.remedy
+    return str(error), "see whether this machine has room for another process"

@@ -26,7 +26,8 @@ from tie_forwarder.supervisor.guard import Guard
 from tie_forwarder.supervisor.notify import Notifier, sentence
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.rates import Rates
-from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
+from tie_forwarder.supervisor.receiver_guard import ReceiverGuard
+from tie_forwarder.supervisor.receiver_watch import Reception
 from tie_forwarder.supervisor.report import status_report
 from tie_forwarder.supervisor.surge import Surge
 
@@ -45,8 +46,8 @@ class Observation:
         spool: Spool,
         accounts: Accounts,
         flow: Flow,
-        receiver: ReceiverWatch,
-        receiver_guard: Guard,
+        receiver: Reception,
+        receiver_guard: ReceiverGuard,
         publisher: PublisherWatch,
         publisher_guard: Guard,
         certificates: Certificates,
@@ -83,7 +84,8 @@ class Observation:
         self._surge.look(received=self._accounts.snapshot["received"], invalid=self._accounts.invalid)
         facts = self._facts(now, stopping, certificates)
         assessment = self._assess(facts)
-        ready = self._receiver.ready and not self._flow.disk_error and not self._spool.displaced and not stopping
+        # By the same facts, so that there is a reason whenever it is not ready.
+        ready = facts.receiver_ready and not facts.disk_error and not facts.spool_displaced and not stopping
         self._count_receiving()
         totals = {**self._accounts.snapshot, "dead_lettered": letters.total}
         self._rates.look(totals)
@@ -118,10 +120,14 @@ class Observation:
 
     def _facts(self, now: float, stopping: bool, certificates: tuple[Certificate, ...]) -> Facts:
         return facts_of(
-            now=now, starting=now - self._started_at < _STARTING_SECONDS and not self._was_ever_ready,
+            now=now, starting=not self._was_ever_ready and self._is_young(now),
             stopping=stopping, receiver=self._receiver, publisher=self._publisher, spool=self._spool,
             flow=self._flow, accounts=self._accounts, certificates=certificates, surge=self._surge,
         )  # fmt: skip
+
+    def _is_young(self, now: float) -> bool:
+        """Whether a receiver that has never received may still be about to: nobody knows yet what is wrong."""
+        return now - self._started_at < _STARTING_SECONDS or self._receiver.fault is None
 
     def _assess(self, facts: Facts) -> Assessment:
         before = self._health.state

@@ -39,7 +39,7 @@ class Change:
 class Reload:
     """Loads the configuration again the way it was loaded at the start.
 
-    A process whose part has not changed is left alone: a new receiver misses what comes before it is subscribed.
+    A process whose part has not changed is left alone.
     """
 
     def __init__(self, load: Callable[[], tuple[Config, Inspection]]) -> None:

@@ -19,7 +19,8 @@ from tie_forwarder.supervisor.guard import Guard
 from tie_forwarder.supervisor.last_letters import LastLetters
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.rates import Rates
-from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
+from tie_forwarder.supervisor.receiver_guard import ReceiverGuard
+from tie_forwarder.supervisor.receiver_watch import Reception
 
 VERSIONS = {
     "tie-forwarder": __version__,
@@ -37,8 +38,8 @@ def status_report(
     assessment: Assessment,
     started_at: float,
     now: float,
-    receiver: ReceiverWatch,
-    receiver_guard: Guard,
+    receiver: Reception,
+    receiver_guard: ReceiverGuard,
     publisher: PublisherWatch,
     publisher_guard: Guard,
     parts: Sequence[Part],
@@ -65,9 +66,10 @@ def status_report(
             "fabric": config.dxl.fabric,
             "events": list(config.dxl.events),
             "canary_answered_seconds_ago": receiver.status.canary_answered_seconds_ago,
-            "queue_events": receiver.status.queue,
-            "last_trouble": receiver.status.trouble,
+            "queue_events": receiver.queue,
+            "last_trouble": receiver.status.trouble if receiver.fault is None else receiver.fault.text,
             "last_restart": _restart(receiver_guard),
+            "successor_pid": receiver_guard.successor_pid,
         },
         "spool": {
             "events": spool.events,
@@ -136,5 +138,5 @@ def _full_in_seconds(spool: Spool, growth: Growth, now: float) -> int | None:
     return None if seconds is None else int(seconds)
 
 
-def _restart(guard: Guard) -> dict[str, str] | None:
+def _restart(guard: Guard | ReceiverGuard) -> dict[str, str] | None:
     return None if guard.last_restart is None else vars(guard.last_restart)

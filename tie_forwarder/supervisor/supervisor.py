@@ -11,7 +11,6 @@ import time
 
 from prometheus_client import CollectorRegistry
 
-from tie_forwarder.backoff import Backoff
 from tie_forwarder.config import Config
 from tie_forwarder.config.inspection import Inspection
 from tie_forwarder.http.application import Application
@@ -31,7 +30,8 @@ from tie_forwarder.supervisor.notify import Notifier
 from tie_forwarder.supervisor.observation import Observation
 from tie_forwarder.supervisor.publisher_backoff import PublisherBackoff
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
-from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
+from tie_forwarder.supervisor.receiver_guard import ReceiverGuard
+from tie_forwarder.supervisor.receiver_watch import Reception
 from tie_forwarder.supervisor.reload import Change, Reload
 from tie_forwarder.supervisor.signals import Wishes
 from tie_forwarder.supervisor.stall import STALLED_EXIT_CODE, StallWatch, end_at_once
@@ -63,9 +63,7 @@ class Supervisor:
             drop_oldest=config.spool.when_full == "drop_oldest",
         )
         self._accounts = Accounts(metrics=self._metrics, topics=topics)
-        self._receiver = ReceiverWatch(
-            canary_timeout_seconds=config.dxl.canary_timeout_seconds, monotonic=time.monotonic
-        )
+        self._receiver = Reception(canary_timeout_seconds=config.dxl.canary_timeout_seconds, monotonic=time.monotonic)
         grouped = config.kafka.delivery == "exactly_once"
         self._publisher = PublisherWatch(first_role="standby" if grouped else "publishing", monotonic=time.monotonic)
         self._filtering = Filtering(config)
@@ -79,14 +77,11 @@ class Supervisor:
             commit_interval_seconds=config.spool.commit_interval_ms / 1000,
         )
         self._flow_thread = threading.Thread(target=self._run_flow, name="flow", daemon=True)
-        self._receiver_guard = Guard(
-            name="receiver",
-            watch=self._receiver,
+        self._receiver_guard = ReceiverGuard(
+            reception=self._receiver,
             attach=self._flow.attach_receiver,
             configuration=lambda: receiver_configuration(self._config),
-            backoff=Backoff(first_seconds=0.2, most_seconds=5.0),
             on_started=lambda reason: self._metrics.receiver_restarts.labels(reason).inc(),
-            exit_reason=self._why_receiver_ended,
         )
         self._publisher_guard = Guard(
             name="publisher",
@@ -227,10 +222,6 @@ class Supervisor:
         ticks = {"flow": lambda: self._flow.ticked_at, "main": lambda: self._ticked_at}
         end_at_once(StallWatch(ticks=ticks, patience_looks=_STALLED_SECONDS).wait_for_one(look_seconds=1.0))
 
-    def _why_receiver_ended(self) -> Restart | None:
-        lost = self._receiver.status.lost
-        return Restart("connection_lost", lost) if lost else None
-
     def _why_publisher_ended(self) -> Restart | None:
         trouble = self._publisher.trouble
         return None if trouble is None else Restart("error", f"{trouble.code}: {trouble.detail}")
@@ -247,6 +238,7 @@ class Supervisor:
 
     def _take_up(self, change: Change, *, why: str) -> None:
         self._certificates.replace(change.found)
-        for guard in (self._receiver_guard, self._publisher_guard):
-            if guard.name in change.new_processes:
-                guard.replace("reload", why)
+        if change.receiver:
+            self._receiver_guard.replace("reload", why)
+        if change.publisher:
+            self._publisher_guard.replace("reload", why)

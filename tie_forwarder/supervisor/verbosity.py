@@ -9,12 +9,13 @@ from tie_forwarder.config import Config
 from tie_forwarder.log import Log, set_level
 from tie_forwarder.log_level import take
 from tie_forwarder.supervisor.guard import Guard
+from tie_forwarder.supervisor.receiver_guard import ReceiverGuard
 
 
 class Verbosity:
     """The log level of all three processes. Main thread."""
 
-    def __init__(self, guards: Sequence[Guard]) -> None:
+    def __init__(self, guards: Sequence[Guard | ReceiverGuard]) -> None:
         self._guards = guards
         self._log = Log()
 
