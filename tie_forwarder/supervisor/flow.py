@@ -20,10 +20,12 @@ from tie_forwarder.children.frames import Kind, decode_messages
 from tie_forwarder.intake import Intake
 from tie_forwarder.log import Log
 from tie_forwarder.memory import Thrift
+from tie_forwarder.publisher.commands import Gap
 from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.arrivals import Arrivals
 from tie_forwarder.supervisor.pace import Pace
+from tie_forwarder.supervisor.peers import Peers
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
 from tie_forwarder.supervisor.roles import describe
@@ -49,6 +51,7 @@ class Flow:
         accounts: Accounts,
         receiver: ReceiverWatch,
         publisher: PublisherWatch,
+        peers: Peers,
         commit_interval_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -56,6 +59,7 @@ class Flow:
         self._accounts = accounts
         self._receiver = receiver
         self._publisher = publisher
+        self._peers = peers
         self._pace = Pace(interval_seconds=commit_interval_seconds, monotonic=monotonic)
         self._writer = Writer(
             spool=spool,
@@ -87,6 +91,7 @@ class Flow:
         self._barriers: list[int] = []
         self._publishing_child: Child | None = None
         self._granted = 0
+        self._told_gap: Gap | None = None
         self._thrift = Thrift()
         self.ticked_at = monotonic()
         """When the last turn ended, by the monotonic clock: the thread's progress."""
@@ -135,6 +140,7 @@ class Flow:
             self._spool.trim()
             self._thrift.look(2 * self._spool.last_position - self._spool.events)
             self._accounts.on_idle(self._spool.events)
+        self._peers.look(hears=self._receiver.hears)
         self._grant()
         self._answer_barriers()
         self._receiver.on_listened()
@@ -171,6 +177,7 @@ class Flow:
             if source.child.name == "publisher":
                 self._publishing_child = source.child
                 self._granted = 0
+                self._told_gap = None
                 self._barriers = []
 
     def _read(self, source: Source) -> None:
@@ -185,6 +192,7 @@ class Flow:
             status = json.loads(body)
             self._accounts.on_receiver_status(status)
             self._receiver.on_status(status)
+            self._peers.hear(self._receiver.status.heard)
             return
         messages = decode_messages(body)
         self._receiver.on_messages()
@@ -248,9 +256,16 @@ class Flow:
         share = spool.max_bytes // _GRANTED_SHARE * max(1, spool.events) // max(1, spool.bytes)
         return max(1, min(_GRANTED_POSITIONS, share))
 
+    def _tell_gap(self, child: Child) -> bool:
+        """Tells the publisher of a gap before it is granted what came after it; false while it takes nothing."""
+        gap = self._peers.gap
+        if gap != self._told_gap and child.say({"verb": "gap", "number": gap.number, "open": gap.is_open}):
+            self._told_gap = gap
+        return gap == self._told_gap
+
     def _grant(self) -> None:
         """Lets the publisher read on: a bounded number of positions, which a full spool then leaves alone."""
-        if self._publishing_child is None:
+        if self._publishing_child is None or not self._tell_gap(self._publishing_child):
             return
         first = self._spool.first_position
         through = self._spool.last_position
