@@ -29,6 +29,7 @@ from tie_forwarder.spool import Reader, Spool, merged, pack_id
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.guard import Guard
+from tie_forwarder.supervisor.peers import Peers
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import Reception, Replacement
 from tie_forwarder.supervisor.source import Source
@@ -100,6 +101,7 @@ class Bench:
             accounts=self.accounts,
             receiver=self.reception,
             publisher=self.watch,
+            peers=Peers(directory=directory, own="a"),
             commit_interval_seconds=0.0,
         )
         self.receiver = Pipe("receiver")

@@ -14,3 +14,7 @@ class Times:
     answer: float = 4.0
     margin: float = 30.0
     standby_read: float = 0.3
+
+
+DEAF_SECONDS = 1.5
+"""After so long a member notices that it receives nothing."""

@@ -25,6 +25,7 @@ from tie_forwarder.children.log import log, log_exception
 from tie_forwarder.memory import Thrift
 from tie_forwarder.receiver.brokers import broker_addresses, wait_for_a_broker
 from tie_forwarder.receiver.canary import TOPIC_PREFIX
+from tie_forwarder.receiver.presence import Presence
 from tie_forwarder.receiver.queue import MessageQueue
 from tie_forwarder.receiver.session import Session, use_second_client_id
 from tie_forwarder.receiver.unpacker import install_compiled_unpacker, install_message_ids
@@ -91,6 +92,8 @@ class ReceiverProcess:
         self._lost = ""
         self._sent_at = self._next_status = self._next_canary = 0.0
         self._thrift = Thrift()
+        group, member = config["group"], config["member"]
+        self._presence = None if group is None else Presence(group=group, member=member)
         self._session = Session(
             config_file=self._config_file,
             kinds=config["events"],
@@ -99,6 +102,7 @@ class ReceiverProcess:
             on_lost=self._on_lost,
             on_canary=self._wake,
             prepare=use_second_client_id if config["second_client_id"] else lambda _config: None,
+            presence=self._presence,
         )
 
     def run(self) -> None:
@@ -187,6 +191,7 @@ class ReceiverProcess:
                 "holding": self._holding,
                 "trouble": self._lost or self._trouble or self._session.last_error.text,
                 "lost": self._lost,
+                "heard": [] if self._presence is None else self._presence.take_heard(),
             },
         )
 
