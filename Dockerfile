@@ -30,13 +30,14 @@ RUN /build/bin/python -m pip wheel --no-build-isolation --no-index --no-deps --w
  && mkdir /state
 
 FROM ${BASE}
-ARG BASE VERSION REVISION
+ARG BASE BASE_DIGEST VERSION REVISION
 LABEL org.opencontainers.image.title="tie-forwarder" \
       org.opencontainers.image.description="Forwards TIE events from an OpenDXL fabric to Apache Kafka, exactly once" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
-      org.opencontainers.image.base.name="${BASE}"
+      org.opencontainers.image.base.name="${BASE}" \
+      org.opencontainers.image.base.digest="${BASE_DIGEST}"
 COPY --from=build /opt/tie-forwarder /opt/tie-forwarder
 COPY --from=build --chown=10001:10001 /state /var/lib/tie-forwarder
 # CREDENTIALS_DIRECTORY: a relative *_file of the configuration that is not beside it is looked up there, where Docker

@@ -112,10 +112,11 @@ monitoring: setup
 image:
 	deploy/image/build.sh
 
-# Runs that image with a real fabric and a real Kafka, as root; two minutes.
+# Builds that image and runs it with a real fabric and a real Kafka, as root; five minutes.
 image-test: setup
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m tests.image.provision
+	BUILDER=buildah deploy/image/build.sh
 	$(BIN)/python -m pytest -m image -s tests/image
 
 # Builds kustomize and Compose's reader from Go modules and holds deploy/ against them; needs Go 1.24 or newer.

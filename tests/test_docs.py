@@ -128,6 +128,31 @@ def test_the_workflow_of_the_forge_runs_make_targets_on_every_python_that_is_pro
     assert pythons.DEFAULT.split() == promised
 
 
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+
+
+def test_the_workflows_use_each_action_by_one_commit_with_its_version_beside_it() -> None:
+    """A tag may be moved to other code; a commit may not."""
+    used = [line for file in WORKFLOWS for line in file.read_text("utf-8").splitlines() if "uses:" in line]
+    pinned = [re.fullmatch(r" +- uses: ([\w./-]+)@([0-9a-f]{40})  # v\d+\.\d+\.\d+", line) for line in used]
+    assert used
+    assert [line for line, pin in zip(used, pinned, strict=True) if pin is None] == []
+    assert len({pin[1] for pin in pinned if pin}) == len({pin[0].strip() for pin in pinned if pin})
+
+
+def test_a_release_builds_on_the_digest_of_the_base_and_records_both_digests() -> None:
+    (job,) = yaml.safe_load((ROOT / ".github" / "workflows" / "release.yml").read_text(encoding="utf-8"))[
+        "jobs"
+    ].values()
+    commands = [step["run"] for step in job["steps"] if "run" in step]
+    (build,) = (number for number, text in enumerate(commands) if text.startswith("make image"))
+    assert "BASE=${base%:*}@$digest" in commands[build - 1]
+    for text in (commands[build - 1], commands[build + 1]):
+        assert "imagetools inspect" in text
+        assert "dist/IMAGES.txt" in text
+    assert all(set(text.split()[1:]) & make_targets() for text in commands if text.startswith("make "))
+
+
 def test_a_python_that_is_missing_is_a_failure_that_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONS", "3.11 3.99")
     with pytest.raises(pythons.NoSuchPythonError) as raised:

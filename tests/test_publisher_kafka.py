@@ -24,11 +24,14 @@ from tests.harness.topics import Topics
 from tests.harness.waiting import wait_until
 from tie_forwarder import __version__
 from tie_forwarder.demo.certificates import Authority, Identity
+from tie_forwarder.demo.kafka import EmbeddedKafka
+from tie_forwarder.kafka_queries import create_topics
 from tie_forwarder.publisher.causes import Causes
 from tie_forwarder.publisher.delivery import Delivery
 from tie_forwarder.publisher.diagnosis import Diagnosis
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError
 from tie_forwarder.publisher.handshake import shake_hands
+from tie_forwarder.publisher.output_policy import OutputPolicy
 from tie_forwarder.publisher.partitions import Partitions
 from tie_forwarder.publisher.patience import Patience
 from tie_forwarder.publisher.producer import Producer
@@ -122,6 +125,30 @@ def test_options_of_the_producer_reach_it(kafka: KafkaCluster, topics: Topics) -
         make_producer(kafka, topics, compression_type="none such").open()
     assert raised.value.verdict[:2] == (ErrorClass.BLOCKED, "producer_options")
     assert "none such" in raised.value.verdict.detail
+
+
+def test_a_policy_that_kafka_does_not_tell_is_not_taken_for_a_good_one(
+    kafka: KafkaCluster, topics: Topics, tmp_path: Path
+) -> None:
+    """The embedded Kafka answers the question for a topic's configuration with nothing."""
+
+    def told(connection: dict[str, Any]) -> list[list[str]]:
+        found: list[list[str]] = []
+        policy = OutputPolicy(
+            connection=connection, topics=[topics.detection], on_compacted=lambda names, _: found.append(names)
+        )
+        policy._look()
+        return found
+
+    assert told({"bootstrap_servers": kafka.bootstrap_servers}) == [[]]
+    embedded = EmbeddedKafka(directory=tmp_path)
+    embedded.start()
+    try:
+        embedded.wait_until_serving()
+        create_topics(embedded.connection, [topics.detection])
+        assert told(embedded.connection) == []
+    finally:
+        embedded.stop()
 
 
 def make_producer(kafka: KafkaCluster, topics: Topics, **options: Any) -> Producer:

@@ -87,9 +87,19 @@ if [ -z "$base" ]; then
   fi
 fi
 
-set -- "$@" --build-arg "BASE=$base" --build-arg "REQUIREMENTS=$requirements" \
+# The name of a base may be given to another image tomorrow; its digest tells what this one was built on.
+base_digest() {
+  case $builder in
+    buildah) buildah inspect --type image --format '{{.FromImageDigest}}' "$1" ;;
+    *) "$builder" image inspect --format '{{range .RepoDigests}}{{println .}}{{end}}' "$1" | sed -n '1s/.*@//p' ;;
+  esac
+}
+known "$base" || "$builder" pull --quiet "$base" >/dev/null
+digest=$(base_digest "$base")
+
+set -- "$@" --build-arg "BASE=$base" --build-arg "BASE_DIGEST=$digest" --build-arg "REQUIREMENTS=$requirements" \
   --build-arg "VERSION=$version" --build-arg "REVISION=$revision" --tag "$image:$version" --tag "$image:latest"
-say "building $image:$version on $base with $builder"
+say "building $image:$version on $base ($digest) with $builder"
 case $builder in
   docker) DOCKER_BUILDKIT=1 docker build --build-arg "SOURCE_DATE_EPOCH=$epoch" "$@" . ;;
   podman) podman build --format docker --timestamp "$epoch" "$@" . ;;

@@ -6,7 +6,7 @@
 #   PYTHON      the interpreter that the service will run with                                     [python3]
 #   PIP         a pip that can install for another interpreter, where PYTHON has none              [PYTHON's own]
 #   REQUIREMENTS  the lock file; requirements-registry.lock is for a schema registry           [requirements.lock]
-#   PURGE=1     uninstall also removes configuration, spool and user
+#   PURGE=1     uninstall also removes configuration, secrets, spool and user
 #
 # It can be run again: that is an upgrade. A configuration that is there stays as it is.
 set -eu
@@ -19,6 +19,7 @@ SYSUSERSDIR=${SYSUSERSDIR:-/etc/sysusers.d}
 TMPFILESDIR=${TMPFILESDIR:-/etc/tmpfiles.d}
 CONFIGDIR=/etc/tie-forwarder
 STATEDIR=/var/lib/tie-forwarder
+SECRETS=/etc/credstore/tie-forwarder
 
 here=$(cd "$(dirname "$0")" && pwd)
 source=$(cd "$here/../.." && pwd)
@@ -133,13 +134,16 @@ uninstall_all() {
   rm -f "$DESTDIR$PREFIX/share/fish/vendor_completions.d/tie-forwarder.fish"
   rm -f "$DESTDIR$TMPFILESDIR/tie-forwarder.conf"
   rm -f "$DESTDIR$UNITDIR/tie-forwarder.service" "$DESTDIR$UNITDIR/tie-forwarder@.service"
+  # What enabled an instance of the template.
+  rm -f "$DESTDIR"/etc/systemd/system/*.wants/tie-forwarder@*.service
   if system; then systemctl daemon-reload; fi
   if [ "$PURGE" = 1 ]; then
     rm -rf "$DESTDIR$CONFIGDIR" "$DESTDIR$STATEDIR"
+    rm -f "$DESTDIR$SECRETS".*
     if [ -z "$DESTDIR" ] && id tie-forwarder >/dev/null 2>&1; then userdel tie-forwarder; fi
-    echo "tie-forwarder is gone, with its configuration and its spool"
+    echo "tie-forwarder is gone, with its configuration, its secrets and its spool"
   else
-    echo "tie-forwarder is gone; $CONFIGDIR and the spool in $STATEDIR are kept (PURGE=1 removes them)"
+    echo "tie-forwarder is gone; $CONFIGDIR, $SECRETS.* and the spool in $STATEDIR are kept (PURGE=1 removes them)"
   fi
 }
 

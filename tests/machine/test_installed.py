@@ -95,6 +95,7 @@ def test_install_and_the_commands_of_the_document_make_a_service_that_an_adminis
     assert not list((machine.root / "etc/systemd/system").glob("tie-forwarder*"))
     assert not list((machine.root / "usr/local").rglob("*tie-forwarder*"))
     make(machine, uninstall, PURGE="1")
+    assert not service.credential.exists()
     assert not service.etc.exists()
     assert not service.spool.exists()
 

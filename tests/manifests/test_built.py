@@ -56,13 +56,55 @@ def test_kustomize_builds_objects_that_fit_kubernetes_schemas(built: list[Object
 
 
 def test_what_the_pods_name_is_there_or_is_a_secret_that_the_administrator_makes(built: list[Object]) -> None:
-    pod = one(built, "StatefulSet")["spec"]["template"]["spec"]
     names = {(item["kind"], item["metadata"]["name"]) for item in built}
-    (config_map,) = (volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume)
-    assert ("ConfigMap", config_map) in names
-    assert re.fullmatch(r"tie-forwarder-[a-z0-9]{10}", config_map), "a change of the configuration starts no pod anew"
-    assert ("ServiceAccount", pod["serviceAccountName"]) in names
-    assert ("Service", one(built, "StatefulSet")["spec"]["serviceName"]) in names
+    for member in members(built):
+        pod = member["spec"]["template"]["spec"]
+        (config_map,) = (volume["configMap"]["name"] for volume in pod["volumes"] if "configMap" in volume)
+        assert ("ConfigMap", config_map) in names
+        assert re.fullmatch(r"tie-forwarder-[a-z0-9]{10}", config_map), "a changed configuration restarts no pod"
+        assert ("ServiceAccount", pod["serviceAccountName"]) in names
+        assert ("Service", member["spec"]["serviceName"]) in names
+
+
+def test_each_pod_sees_its_own_key_and_no_other(built: list[Object]) -> None:
+    seen = []
+    for member in members(built):
+        spec, name = member["spec"], member["metadata"]["name"]
+        assert spec["replicas"] == 1, "pods of one StatefulSet see the same Secrets"
+        pod = spec["template"]["spec"]
+        assert not [volume for volume in pod["volumes"] if {"projected", "csi", "hostPath"} & volume.keys()]
+        secrets = {volume["name"]: volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume}
+        assert secrets.pop("kafka") == "tie-forwarder-kafka"
+        assert secrets == {"fabric": name}
+        assert spec["template"]["metadata"]["labels"]["app.kubernetes.io/instance"] == name
+        mounts = [mount for container in pod["containers"] for mount in container["volumeMounts"]]
+        assert not [mount for mount in mounts if "subPath" in mount or "subPathExpr" in mount], "never renewed"
+        seen.append(name)
+    assert len(set(seen)) == 2
+
+
+def test_a_set_selects_its_own_pod_and_repels_the_others(built: list[Object]) -> None:
+    labels = {
+        member["metadata"]["name"]: member["spec"]["template"]["metadata"]["labels"].items()
+        for member in members(built)
+    }
+    for member in members(built):
+        own = member["spec"]["selector"]["matchLabels"].items()
+        assert [name for name, of_pod in labels.items() if own <= of_pod] == [member["metadata"]["name"]]
+        affinity = member["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]
+        for term in affinity["preferredDuringSchedulingIgnoredDuringExecution"]:
+            repelled = term["podAffinityTerm"]["labelSelector"]["matchLabels"].items()
+            assert all(repelled <= of_pod for of_pod in labels.values())
+
+
+def test_an_update_restarts_one_member_by_itself(built: list[Object]) -> None:
+    strategies = sorted(member["spec"]["updateStrategy"]["type"] for member in members(built))
+    assert strategies == ["OnDelete", "RollingUpdate"]
+
+
+def members(objects: list[Object]) -> list[Object]:
+    """The StatefulSets: one for each member."""
+    return [item for item in objects if item["kind"] == "StatefulSet"]
 
 
 def test_the_service_monitor_fits_the_operators_own_definition_and_finds_the_service() -> None:

@@ -5,6 +5,7 @@ There is no cluster: what would be sent is looked at instead.
 
 from __future__ import annotations
 
+import re
 import subprocess
 from pathlib import Path
 
@@ -29,7 +30,7 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def secrets(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Object]:
     """What the commands of the text make of the files that provisionconfig and the administrator wrote."""
     folder = tmp_path_factory.mktemp("secrets")
-    for member in ("fabric-0", "fabric-1"):
+    for member in ("fabric-one", "fabric-two"):
         (folder / member).mkdir()
         for name in ("dxlclient.config", "ca-bundle.crt", "client.crt", "client.csr", "client.key"):
             (folder / member / name).write_text("content", encoding="utf-8")
@@ -50,12 +51,19 @@ def made_of(kubectl: Path, line: str, folder: Path) -> Object:
 
 def test_the_secrets_have_what_the_pods_mount(kubectl: Path, secrets: list[Object]) -> None:
     keys = {item["metadata"]["name"]: set(item["data"]) for item in secrets if item["kind"] == "Secret"}
-    pod = one(built_by(kubectl), "StatefulSet")["spec"]["template"]["spec"]
-    (fabric,) = (volume["projected"] for volume in pod["volumes"] if "projected" in volume)
-    for source in fabric["sources"]:
-        assert {entry["key"] for entry in source["secret"]["items"]} <= keys[source["secret"]["name"]]
-    (kafka,) = (volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume)
-    assert keys[kafka] == {"kafka-password", "kafka-ca.crt"}
+    for member in (item for item in built_by(kubectl) if item["kind"] == "StatefulSet"):
+        volumes = member["spec"]["template"]["spec"]["volumes"]
+        secret = {volume["name"]: volume["secret"]["secretName"] for volume in volumes if "secret" in volume}
+        assert {"dxlclient.config", "ca-bundle.crt", "client.crt", "client.key"} <= keys[secret["fabric"]]
+        assert keys[secret["kafka"]] == {"kafka-password", "kafka-ca.crt"}
+
+
+def test_the_pods_and_sets_that_the_text_names_are_there(kubectl: Path) -> None:
+    names = {item["metadata"]["name"] for item in built_by(kubectl) if item["kind"] == "StatefulSet"}
+    text = " ".join(commands("docs/deploy.md", "kubectl"))
+    assert set(re.findall(r"statefulset/(\S+)", text)) == {"tie-forwarder-one"}
+    assert set(re.findall(r"delete pod (\S+)-0", text)) == {"tie-forwarder-two"}
+    assert names == {"tie-forwarder-one", "tie-forwarder-two"}
 
 
 def test_they_are_in_the_namespace_that_the_overlay_makes(kubectl: Path, secrets: list[Object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -61,6 +62,24 @@ def test_sysusers_and_tmpfiles_make_the_user_and_the_directories(tmp_path: Path)
     assert user.split(":")[-2:] == ["/var/lib/tie-forwarder", "/usr/sbin/nologin"]
     assert oct((tmp_path / "etc/tie-forwarder").stat().st_mode)[-4:] == "0750"
     assert oct((tmp_path / "etc/credstore").stat().st_mode)[-4:] == "0700"
+
+
+def test_uninstall_leaves_no_unit_and_with_purge_no_secret(tmp_path: Path) -> None:
+    kept = ("etc/credstore/other.password", "etc/credstore/tie-forwarder-other")
+    secrets = ("etc/credstore/tie-forwarder.kafka-password", "etc/credstore/tie-forwarder.lab.kafka-password")
+    ours = ("etc/tie-forwarder/config.yaml", "var/lib/tie-forwarder/spool/spool.sqlite")
+    enabled = "etc/systemd/system/multi-user.target.wants/tie-forwarder@lab.service"
+    for name in (*kept, *secrets, *ours, enabled, "etc/systemd/system/tie-forwarder@.service"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("there")
+
+    def uninstall(**variables: str) -> set[str]:
+        environment = {**os.environ, "DESTDIR": str(tmp_path), **variables}
+        subprocess.run([DEPLOY / "install.sh", "uninstall"], check=True, env=environment)
+        return {str(file.relative_to(tmp_path)) for file in tmp_path.rglob("*") if file.is_file()}
+
+    assert uninstall() == {*kept, *secrets, *ours}
+    assert uninstall(PURGE="1") == set(kept)
 
 
 FORBIDDEN = {
