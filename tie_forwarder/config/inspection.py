@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tie_forwarder.children.interpreter import child_environment, python_command
 from tie_forwarder.config.faults import Fault
 from tie_forwarder.config.model import Config
 
@@ -48,11 +49,12 @@ def inspect(config: Config, *, patience_seconds: float = _PATIENCE_SECONDS) -> I
     Raises OSError, subprocess.SubprocessError where the process cannot be had.
     """
     done = subprocess.run(
-        [sys.executable, "-m", "tie_forwarder.config.inspection"],
+        python_command("tie_forwarder.config.inspection"),
         input=pickle.dumps(config),
         stdout=subprocess.PIPE,
         timeout=patience_seconds,
         check=True,
+        env=child_environment(),
     )
     found: Inspection = pickle.loads(done.stdout)  # noqa: S301 - written by this module a moment ago
     return found
