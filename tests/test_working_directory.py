@@ -35,16 +35,17 @@ SECRET = "s3cr3t-in-the-environment"
 SITE = ("tie_forwarder", "sitecustomize", "usercustomize")
 
 
-def leave_to_python(plants: Path, *, run_with_m: bool) -> None:
-    """Removes the plants that Python itself imports before any line of ours runs; only `-P` prevents that."""
-    names = set(SITE)
-    if run_with_m:
-        bare = plants.parent / "bare"
-        bare.mkdir()
-        (bare / "bare.py").write_text("import sys; print(*{name.partition('.')[0] for name in sys.modules})")
-        command = [sys.executable, "-m", "bare"]
-        names |= set(subprocess.run(command, cwd=bare, capture_output=True, text=True, check=True).stdout.split())
-    for name in names:
+def leave_to_python(plants: Path) -> None:
+    """Removes the plants that Python itself, or the script that pip makes, imports before any line of ours runs.
+
+    Only `-P` prevents that, and nothing where PYTHONPATH names the working directory.
+    """
+    bare = plants.parent / "bare"
+    bare.mkdir()
+    (bare / "bare.py").write_text("import re, sys; print(*{name.partition('.')[0] for name in sys.modules})")
+    command = [sys.executable, "-m", "bare"]
+    names = subprocess.run(command, cwd=bare, capture_output=True, text=True, check=True).stdout.split()
+    for name in {*SITE, *names}:
         if (plants / name).exists():
             shutil.rmtree(plants / name)
 
@@ -143,7 +144,7 @@ def test_no_verb_imports_from_the_working_directory(
     tmp_path: Path, plants: Path, config: dict[str, Any], verb: str, program: list[str]
 ) -> None:
     if program is MODULE:
-        leave_to_python(plants, run_with_m=True)
+        leave_to_python(plants)
     command = [*program, *arguments(verb, written(tmp_path, config), tmp_path)]
     done = subprocess.run(
         command, cwd=plants, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=120, check=False
@@ -159,7 +160,7 @@ def test_the_daemon_and_its_children_import_nothing_from_the_working_directory(
     tmp_path: Path, plants: Path, config: dict[str, Any], program: list[str], search_path: str
 ) -> None:
     if search_path or program is MODULE:
-        leave_to_python(plants, run_with_m=program is MODULE)
+        leave_to_python(plants)
     (plants / "relative").mkdir()
     command = [*program, "run", "--config", written(tmp_path, config)]
     with running(command, plants, PYTHONPATH=search_path) as daemon:

@@ -1,7 +1,5 @@
 """`tie-forwarder` and `python -m tie_forwarder`."""
 
-from __future__ import annotations
-
 import sys
 
 from tie_forwarder.children.interpreter import drop_working_directory
