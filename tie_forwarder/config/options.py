@@ -72,6 +72,8 @@ SHOWN = frozenset(
         "spool.when_full",
         "spool.commit_interval_ms",
         "http.listen",
+        "http.allowed_hosts",
+        "http.show_payload_bytes",
         "log.level",
         "log.format",
         "shutdown.drain_seconds",

@@ -102,7 +102,9 @@ class Supervisor:
         self._board = Board()
         self._server: Server | None = None
         if config.http.address is not None:
-            application = Application(board=self._board, registry=self._metrics.registry)
+            application = Application(
+                board=self._board, registry=self._metrics.registry, allowed_hosts=self._allowed_hosts
+            )
             self._server = Server(application=application, address=config.http.address)
         self._certificates = Certificates(monotonic=time.monotonic, first=found, in_use=lambda: self._reload.inputs)
         self._verbosity = Verbosity([self._receiver_guard, self._publisher_guard])
@@ -190,6 +192,10 @@ class Supervisor:
         self._spool.close()
         self._chronicle.stopped(self._accounts.snapshot)
         return 0
+
+    def _allowed_hosts(self) -> tuple[str, ...]:
+        http = self._config.http
+        return (*http.allowed_hosts, http.address.host.lower()) if http.address is not None else http.allowed_hosts
 
     def _is_told_to_hurry(self) -> bool:
         return self._wishes.stop_now
