@@ -187,7 +187,7 @@ def test_an_option_that_stands_twice_is_a_fault(tmp_path: Path) -> None:
         ("log:\n  level: info\n kafka: {}\n", 3, "YAML"),
         ("log: {level: info\n", 2, "YAML"),
         ("log:\n\tlevel: info\n", 2, "YAML"),
-        ("log: &a [*a]\n", 1, "section"),
+        ("log: &a [*a]\n", 1, "alias"),
         ("log: &a {level: *a}\n", 1, "alias"),
     ],
 )

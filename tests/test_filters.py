@@ -183,7 +183,7 @@ def test_a_list_of_endpoints_has_ids_only(content: str, tmp_path: Path) -> None:
 
 def test_what_is_no_file_is_not_read(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
-    for name, told in (("pipe", "not a regular file"), (".", "not a regular file"), ("gone", "does not exist")):
+    for name, told in (("pipe", "not a regular file"), (".", "Is a directory"), ("gone", "does not exist")):
         with pytest.raises(ListFileError, match=told):
             read_hashes(tmp_path / name, allow=False)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import random
 import socket
 import time
 from collections.abc import Iterator
@@ -31,12 +32,14 @@ class Site:
     def __init__(self) -> None:
         self.clock = Clock()
         self.board = Board(monotonic=self.clock)
+        self.allowed_hosts: tuple[str, ...] = ("forwarder.example.com",)
         registry = CollectorRegistry()
         Counter("things", "Things.", ["kind"], registry=registry).labels('quite\n"odd"').inc()
         # An answer that fills every buffer between server and client many times.
         Counter("large", "x" * 4_000_000, registry=registry)
         self.server = Server(
-            application=Application(board=self.board, registry=registry), address=Address("127.0.0.1", 0)
+            application=Application(board=self.board, registry=registry, allowed_hosts=lambda: self.allowed_hosts),
+            address=Address("127.0.0.1", 0),
         )
 
     def ask(self, path: str, *, method: str = "GET", **more: Any) -> tuple[int, str]:
@@ -95,6 +98,78 @@ def test_the_status_is_json_and_the_metrics_can_be_parsed(site: Site) -> None:
     assert (status, json.loads(text)) == (200, said)
     families = {family.name: family for family in text_string_to_metric_families(site.ask("/metrics")[1])}
     assert families["things"].samples[0].labels == {"kind": 'quite\n"odd"'}
+
+
+ALLOWED = [
+    "127.0.0.1", "127.0.0.1:9469", "[::1]", "[::1]:9469", "10.1.2.3:80", "[fe80::1%eth0]:80", "localhost",
+    "LocalHost:9469", "localhost.", socket.gethostname(), "forwarder.example.com:9469", "FORWARDER.example.com",
+]  # fmt: skip
+REFUSED = [
+    "evil.example", "evil.example:9469", "127.0.0.1.evil.example", "localhost.evil.example", "evil.example:localhost",
+    "[::1].evil.example", "[evil]", "127.0.0.1, evil.example", "evil@127.0.0.1", "127.0.0.1:80:80",
+    "x.forwarder.example.com", "*", "[", "%00", "\xff", "0x7f.1",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("path", ["/", "/status"])
+def test_only_known_host_names_may_see_the_page_and_the_status(site: Site, path: str) -> None:
+    for host in ALLOWED:
+        assert site.ask(path, headers={"Host": host})[0] == 200, host
+    for host in REFUSED:
+        status, text = site.ask(path, headers={"Host": host})
+        assert status == 403, host
+        assert "http.allowed_hosts" in text
+    site.allowed_hosts = ()
+    assert site.ask(path, headers={"Host": "forwarder.example.com"})[0] == 403
+    assert site.ask("/healthz", headers={"Host": "evil.example"})[0] == 200
+    client = site.connect(b"GET /status HTTP/1.0\r\n\r\n")  # no browser is without a Host header
+    assert client.recv(1000).startswith(b"HTTP/1.0 200")
+
+
+def test_the_metrics_answer_whatever_format_is_asked_for() -> None:
+    registry = CollectorRegistry()
+    Counter("things", "Things.", registry=registry).inc()
+    application = Application(board=Board(), registry=registry)
+    parts = [
+        "application/openmetrics-text",
+        "text/plain",
+        "*/*",
+        ";",
+        ",",
+        "=",
+        "version",
+        "escaping",
+        "1.0.0",
+        "x",
+        "dots",
+    ]
+    parts += [
+        "0.0.1",
+        "2",
+        "1.0.0.0.0",
+        "-1",
+        "values",
+        "underscores",
+        "allow-utf-8",
+        "q=0.5",
+        "",
+        " ",
+        "\xff",
+        "1e9",
+        "9" * 5000,
+    ]
+    random_ = random.Random(22)
+    accepts = ["application/openmetrics-text; version=x; escaping=dots"]
+    for _ in range(2_000):
+        kind, version, escaping = random_.choices(parts, k=3)
+        accepts.append(f"{kind};version={version};escaping={escaping}")
+    accepts += ["".join(random_.choices(parts, k=random_.randint(0, 12))) for _ in range(2_000)]
+    for accept in accepts:
+        started: list[str] = []
+        environ = {"PATH_INFO": "/metrics", "REQUEST_METHOD": "GET", "HTTP_ACCEPT": accept}
+        body = b"".join(application(environ, lambda status, _: started.append(status)))  # noqa: B023 - called at once
+        assert started == ["200 OK"], accept
+        assert b"total 1.0\n" in body
 
 
 def test_other_paths_and_methods_are_refused(site: Site) -> None:

@@ -51,6 +51,14 @@ def test_text_from_outside_can_neither_drive_a_terminal_nor_forge_a_line(form: l
     assert len(line.splitlines()) == 1
 
 
+def test_spaces_and_letters_of_all_languages_stay_as_they_are() -> None:
+    text = "na\u00efve \u00a0\u3000\u0645\u0631\u062d\u0628\u0627 \u4f60\u597d \U0001f600 e\u0301"
+    assert json.loads(JsonLines().format(record("event", keys={"text": text})))["text"] == text
+    assert f"text='{text}'" in ConsoleLines(colours=False).format(record("event", keys={"text": text})).replace(
+        "\\xa0\\u3000", "\u00a0\u3000"
+    )
+
+
 def test_what_is_endless_is_cut() -> None:
     line = JsonLines().format(record("event", keys={"text": "x" * 100_000}))
     assert len(line) < 3_000
@@ -97,7 +105,9 @@ def test_a_line_of_a_child_is_logged_under_its_name_and_what_is_none_is_kept(
 
 
 HOSTILE = "a\r\n<0>forged\x1b[2J\x00\x9b31m\u2028\u202e\ud800\x7f<3>b\n2026-11-24T06:30:00Z info forged"
-CONTROLS = set("\r\x1b\x00\x9b\u2028\u202e\ud800\x7f")
+UNSEEN = "\u061c\u200b\u200d\u2060\u2066\ufeff\u00ad\u180e\U000e0041\U000e0100\ufe0f\u115f\u034f\ue000\uffff\u2029"
+HOSTILE = f"{UNSEEN}{HOSTILE}"
+CONTROLS = set(f"\r\x1b\x00\x9b\u2028\u202e\ud800\x7f{UNSEEN}")
 
 
 @pytest.fixture

@@ -1,14 +1,16 @@
 """`tie-forwarder` and `python -m tie_forwarder`."""
 
-from __future__ import annotations
-
 import sys
 
-from tie_forwarder.cli import invoke
+from tie_forwarder.children.interpreter import drop_working_directory
 
 
 def main() -> None:
     """Runs the command line and ends the process with its exit code."""
+    # Before all other imports: nobody who can write to the working directory may run code as this user.
+    drop_working_directory(run_with_m=__name__ == "__main__")
+    from tie_forwarder.cli import invoke
+
     sys.exit(invoke(sys.argv[1:]))
 
 

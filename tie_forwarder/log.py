@@ -17,12 +17,10 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
+from tie_forwarder.printing import neutral
 from tie_forwarder.repeats import Repeats
 
 LEVELS = ("debug", "info", "warning", "error")
-
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What could drive a terminal, end a line or turn its direction, and halves of characters, which cannot be written."""
 
 _LONGEST_VALUE = 2_000
 _LONGEST_EXCEPTION = 20_000
@@ -71,7 +69,7 @@ class JsonLines(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line; text from outside can neither drive a terminal nor forge another line."""
-        return _CONTROL.sub("\ufffd", json.dumps(_fields(record), ensure_ascii=False, default=str))
+        return neutral(json.dumps(_fields(record), ensure_ascii=False, default=str))
 
 
 class ConsoleLines(logging.Formatter):
@@ -88,7 +86,7 @@ class ConsoleLines(logging.Formatter):
         # Indented, lest a line of it pass for one of the log.
         exception = "".join(f"\n    {line}" for line in _excerpt(fields.pop("exception", "")).splitlines())
         pairs = [
-            f"{self._in(_CYAN, _cleaned(name))}={_shown(value)}"
+            f"{self._in(_CYAN, _cleaned(name))}={neutral(_shown(value))}"
             for name, value in fields.items()
             if value not in ("", None)
         ]
@@ -189,13 +187,13 @@ def _is_journal(environ: Mapping[str, str]) -> bool:
 
 def _excerpt(exception: Any) -> str:
     """The traceback, which keeps its lines; of one out of all proportion the end, where the error is."""
-    return _CONTROL.sub("\ufffd", str(exception)[-_LONGEST_EXCEPTION:])
+    return "\n".join(map(neutral, str(exception)[-_LONGEST_EXCEPTION:].split("\n")))
 
 
 def _cleaned(value: Any) -> Any:
     if not isinstance(value, str):
         return value
-    return _CONTROL.sub("\ufffd", value.replace("\n", " "))[:_LONGEST_VALUE]
+    return neutral(value[:_LONGEST_VALUE].replace("\n", " ").replace("\t", " "))
 
 
 def _shown(value: Any) -> str:

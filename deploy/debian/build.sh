@@ -21,7 +21,7 @@ source=$(cd "$here/../.." && pwd)
 program=$(sed -n 's/^version = "\(.*\)"$/\1/p' "$source/pyproject.toml")
 version=${VERSION:-$program-1}
 architecture=$(dpkg --print-architecture)
-minor=$("$PYTHON" -c 'import sys; print(sys.version_info[1])')
+minor=$("$PYTHON" -I -c 'import sys; print(sys.version_info[1])')
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$source" log -1 --format=%ct 2>/dev/null || date +%s)}
 export SOURCE_DATE_EPOCH
 

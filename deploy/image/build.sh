@@ -49,7 +49,7 @@ done
 {
   echo "[global]"
   [ -z "$authorities" ] || echo "cert = /etc/ssl/certs/ca-certificates.crt"
-  "${PYTHON:-python3}" -m pip config list 2>/dev/null |
+  "${PYTHON:-python3}" -I -m pip config list 2>/dev/null |
     sed -n "s/^\(global\|:env:\)\.\(index-url\|extra-index-url\|trusted-host\|proxy\|timeout\|default-timeout\)='\(.*\)'$/\2 = \3/p"
 } >"$scratch/pip.conf"
 set -- --secret "id=pip.conf,src=$scratch/pip.conf"

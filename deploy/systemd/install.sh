@@ -48,13 +48,13 @@ make_environment() {
   rm -rf "$build"
   mkdir -p "$(dirname "$build")"
   if [ -n "$PIP" ]; then
-    "$PYTHON" -m venv --without-pip "$build"
+    "$PYTHON" -I -m venv --without-pip "$build"
     pip="$PIP --python $build/bin/python"
   else
-    "$PYTHON" -c 'import ensurepip, venv' 2>/dev/null ||
+    "$PYTHON" -I -c 'import ensurepip, venv' 2>/dev/null ||
       fail "$PYTHON cannot make virtual environments; install its venv module (Debian: apt-get install python3-venv)"
-    "$PYTHON" -m venv "$build"
-    pip="$build/bin/python -m pip"
+    "$PYTHON" -I -m venv "$build"
+    pip="$build/bin/python -I -m pip"
   fi
   $pip install --quiet --disable-pip-version-check --no-compile --require-hashes --no-deps -r "$source/$REQUIREMENTS"
   $pip install --quiet --disable-pip-version-check --no-compile --no-deps "$source"
@@ -64,7 +64,7 @@ make_environment() {
   sed -i "s#$build#$home#g" "$build/pyvenv.cfg"
   rm -f "$build"/bin/[Aa]ctivate*
   find "$build" -name direct_url.json -delete
-  "$build/bin/python" -W ignore -m compileall -q -s "$build" -p "$home" "$build/lib"
+  "$build/bin/python" -I -W ignore -m compileall -q -s "$build" -p "$home" "$build/lib"
 }
 
 install_files() {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import signal
 
-from tests.conftest import MakePublisher
+from tests.conftest import MakeForwarder, MakeKafka, MakePublisher
 from tests.harness.forwarder import Forwarder
+from tests.harness.kafka.properties import Security
 from tests.harness.mosquitto import Mosquitto
+from tests.harness.topics import Topics
 from tests.harness.waiting import wait_until
 from tests.lifecycle.running import log_of, reload
 from tie_forwarder.cli import invoke
@@ -49,3 +51,27 @@ def test_the_start_is_summed_up_the_level_changes_at_run_time_and_the_end_has_th
     wait_until(lambda: not forwarder.alive, timeout=20.0, what="the end")
     last = log_of(forwarder)[-1]
     assert (last["event"], last["received"], last["in_spool"], last["imbalance"]) == ("forwarder.stopped", 300, 300, 0)
+
+
+def test_not_even_the_debug_log_shows_a_password(
+    make_kafka: MakeKafka,
+    mosquitto: Mosquitto,
+    topics: Topics,
+    make_forwarder: MakeForwarder,
+    make_publisher: MakePublisher,
+) -> None:
+    password = 'it\'s \\ a "p\u00e4ssword"-5521'
+    kafka = make_kafka(security=Security(protocol="SASL_PLAINTEXT", users={"forwarder": "5521-plain"}))
+    for secret in ("5521-plain", password):
+        forwarder = make_forwarder(fabric=mosquitto, kafka=kafka, topics=topics)
+        sasl = {"mechanism": "PLAIN", "username": "forwarder", "password": secret}
+        forwarder.config["kafka"]["security"] = {"protocol": "sasl_plaintext", "sasl": sasl}
+        forwarder.config["log"] = {"level": "debug"}
+        forwarder.start()
+        forwarder.wait_until(
+            lambda f: "SaslAuthenticateRequest" in f.log() and "KafkaAdminClient with configuration" in f.log(),
+            timeout=30.0,
+            what="kafka-python has logged its settings and its login",
+        )
+        assert "5521" not in forwarder.log()
+        forwarder.stop()

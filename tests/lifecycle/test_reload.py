@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import yaml
 
 from tests.conftest import MakePublisher
@@ -12,6 +14,7 @@ from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
 from tests.harness.waiting import wait_until
 from tests.lifecycle.running import reload
+from tests.test_config_hostile import CASES
 
 
 def test_sighup_takes_up_what_it_can_says_what_it_cannot_and_refuses_what_is_wrong(
@@ -59,3 +62,26 @@ def test_sighup_takes_up_what_it_can_says_what_it_cannot_and_refuses_what_is_wro
     make_publisher(mosquitto, "later").publish_detections(range(50, 60))
     forwarder.wait_until(lambda f: f.ledger()["published"] == 60, timeout=20.0)
     assert forwarder.ledger()["imbalance"] == 0
+
+
+def test_no_content_of_the_configuration_ends_a_running_daemon(lonely_forwarder: Forwarder) -> None:
+    forwarder = lonely_forwarder
+    forwarder.config["shutdown"] = {"drain_seconds": 0}
+    forwarder.start()
+    pids = forwarder.part("receiver").pid, forwarder.part("publisher").pid
+    good = forwarder.config_file.read_bytes()
+    for content in CASES.values():
+        forwarder.config_file.write_bytes(content)
+        assert reload(forwarder)["event"] == "reload.refused"
+    forwarder.config_file.unlink()
+    os.mkfifo(forwarder.config_file)
+    assert "not a regular file" in reload(forwarder)["faults"][0]
+    forwarder.config_file.unlink()
+    forwarder.config_file.mkdir()
+    assert "Is a directory" in reload(forwarder)["faults"][0]
+    forwarder.config_file.rmdir()
+    forwarder.config_file.write_bytes(good)
+    assert reload(forwarder)["event"] == "reload.done"
+    assert (forwarder.part("receiver").pid, forwarder.part("publisher").pid) == pids
+    assert "Traceback" not in forwarder.log()
+    forwarder.stop()

@@ -6,17 +6,16 @@ import fcntl
 import json
 import os
 import subprocess
-import sys
 import threading
 from typing import IO, Any
 
+from tie_forwarder.children.interpreter import child_environment, python_command
 from tie_forwarder.log import relay
 from tie_forwarder.memory import ENVIRONMENT
 
 _PIPE_BYTES = 1024 * 1024
 _LONGEST_LINE_BYTES = 64 * 1024
 _LAST_LINES_SECONDS = 1.0
-_OPTIONS = "TIE_FORWARDER_"
 
 
 class Child:
@@ -47,11 +46,11 @@ class Child:
         Blocks only while the process is made. Raises OSError where the machine has no room for one.
         """
         self._process = subprocess.Popen(
-            [sys.executable, "-m", self._module],
+            python_command(self._module),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env=_environment(),
+            env={**child_environment(), **ENVIRONMENT},
         )
         assert self._process.stdin is not None
         # The configuration must fit into the pipe: a child that never reads must not hold its parent.
@@ -103,12 +102,6 @@ class Child:
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
-
-
-def _environment() -> dict[str, str]:
-    """Ours, without what may hold a secret: a child that faces the network is told what it needs, and no more."""
-    inherited = {name: value for name, value in os.environ.items() if not name.upper().startswith(_OPTIONS)}
-    return {**inherited, **ENVIRONMENT}
 
 
 def _widen(descriptor: int) -> None:

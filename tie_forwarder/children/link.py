@@ -48,6 +48,7 @@ class ParentLink:
         if not first:
             os._exit(0)
         configuration: dict[str, Any] = json.loads(first)
+        log.hide_secrets(configuration)
         log.configure(configuration["log_level"])
         return link, configuration
 

@@ -9,9 +9,14 @@ import json
 import logging
 import sys
 import traceback
+from collections.abc import Iterator
 from typing import Any
 
 _LIBRARIES = ("dxlclient", "dxltieclient", "kafka")
+_SECRET_NAMES = ("password", "proxy")
+
+_hidden: list[str] = []
+"""Every secret that this process was told, as a log may quote it; the longest first."""
 
 
 class JsonFormatter(logging.Formatter):
@@ -27,7 +32,33 @@ class JsonFormatter(logging.Formatter):
             fields.update(keys)
         if record.exc_info:
             fields["exception"] = "".join(traceback.format_exception(*record.exc_info))
+        if _hidden:
+            fields = {name: _without_secrets(value) for name, value in fields.items()}
         return json.dumps(fields, default=str)
+
+
+def hide_secrets(configuration: Any) -> None:
+    """Keeps the secrets in a child's configuration out of its log: at DEBUG kafka-python logs its own."""
+    found = set(_secrets_in(configuration))
+    forms = {form for secret in found for form in (secret, repr(secret)[1:-1], repr(secret.encode())[2:-1])}
+    _hidden[:] = sorted(forms, key=len, reverse=True)
+
+
+def _secrets_in(value: Any, name: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for inner, part in value.items():
+            yield from _secrets_in(part, inner)
+    elif isinstance(value, str) and value and any(word in name for word in _SECRET_NAMES):
+        yield value
+
+
+def _without_secrets(value: Any) -> Any:
+    if isinstance(value, int | float):
+        return value
+    text = str(value)
+    for secret in _hidden:
+        text = text.replace(secret, "***")
+    return text
 
 
 def configure(level: str) -> None:

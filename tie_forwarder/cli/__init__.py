@@ -34,7 +34,8 @@ def _as_overrides(_: click.Context, __: click.Parameter, settings: Sequence[str]
     for setting in settings:
         name, equals, value = setting.partition("=")
         if not equals or not name:
-            raise click.BadParameter(f"{setting!r} is not NAME=VALUE, as in kafka.key=sha256")
+            # Without what was given: it may be a secret.
+            raise click.BadParameter("one is not NAME=VALUE, as in kafka.key=sha256")
         overrides[name] = value
     return overrides
 

@@ -20,7 +20,7 @@ from tie_forwarder.cli import config_options
 from tie_forwarder.config import Config, ConfigError, Fault, load
 from tie_forwarder.config.certificates import certificate_expiry
 from tie_forwarder.config.fabric_file import FabricFile
-from tie_forwarder.config.options import leaf_options
+from tie_forwarder.config.options import is_shown, leaf_options
 from tie_forwarder.config.verification import verify
 from tie_forwarder.errors import ForwarderError
 
@@ -119,7 +119,9 @@ def _option_lines(config: Config, faults: Sequence[Fault]) -> Iterator[str]:
         for part in option:
             value = getattr(value, part)
         origin = click.style(f"  ({config.place_of(name) or 'default'})", dim=True)
-        yield f"{mark}  {name} = {_shown(value)}{origin}"
+        # A password in place of the name of its file must not be shown.
+        text = "set, not shown" if name in faulty and not is_shown(option) else _shown(value)
+        yield f"{mark}  {name} = {text}{origin}"
 
 
 def _shown(value: Any) -> str:

@@ -21,6 +21,7 @@ from tie_forwarder.events.reasons import Reason
 from tie_forwarder.events.topics import TOPICS
 from tie_forwarder.filters.loading import load_filters
 from tie_forwarder.intake import Accepted, Filtered, Intake
+from tie_forwarder.printing import is_printable
 from tie_forwarder.records.formats import FORMATS
 from tie_forwarder.records.formats.raw import RAW
 
@@ -120,5 +121,5 @@ def _as_json(value: Any) -> str:
     """Readable text, with what could control a terminal escaped: it comes from the payload."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return "".join(
-        character if character.isprintable() or character == "\n" else json.dumps(character)[1:-1] for character in text
+        character if is_printable(character) or character == "\n" else json.dumps(character)[1:-1] for character in text
     )

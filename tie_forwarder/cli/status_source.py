@@ -91,6 +91,9 @@ def _problems_of(seen: Glance) -> list[dict[str, str]]:
 def _answered(address: Address, *, path: str = "/status", tls: bool = False) -> Report:
     status, text = ask(address, path, most_bytes=_MOST_BYTES, tls=tls)
     where = f"{address}{path}"
+    if status == 403:
+        remedy = "ask by its IP address, or add the name to http.allowed_hosts there"
+        raise ForwarderError(f"{where} does not answer to this host name", remedy=remedy)
     if status != 200:
         raise ForwarderError(f"{where} answered {status}", remedy="is it the address of a forwarder?")
     try:

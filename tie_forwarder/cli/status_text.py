@@ -146,4 +146,5 @@ def _letters(status: dict[str, Any]) -> Iterator[Text]:
     for letter in letters["last"][:_LETTERS]:
         yield _line("    ", (letter["reason"], "yellow"), f"  {letter['received_at']}  {letter['event_id']}")
         yield _line(f"      {letter['detail']}")
-        yield _line((f"      {letter['first_bytes'][:100]}", "dim"))
+        if letter["first_bytes"] is not None:
+            yield _line((f"      {letter['first_bytes'][:100]}", "dim"))

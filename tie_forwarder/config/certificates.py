@@ -16,11 +16,13 @@ from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 from cryptography.x509.oid import NameOID
 
+from tie_forwarder.config.plain_file import read_file
 from tie_forwarder.errors import ForwarderError
 
 _WEAK_HASHES = frozenset({"md5", "sha1"})
 _RENEW = "renew the certificate"
 _ABSENT = "does not exist"
+_MOST_BYTES = 4 * 1024 * 1024
 
 
 class Finding(NamedTuple):
@@ -84,7 +86,7 @@ def secret_findings(path: Path) -> list[Finding]:
     """Whether the file of a password is there, may be read, and holds one."""
     content = _content(path)
     if isinstance(content, Finding) and content.message == _ABSENT:
-        remedy = f"put it there, or pass it to the service as the credential {path.name}"
+        remedy = "put the file there, or pass it to the service as a credential of that name"
         return [Finding(_ABSENT, remedy)]
     if isinstance(content, Finding):
         return [content]
@@ -153,7 +155,7 @@ def _common_name(name: x509.Name) -> str:
 
 def _content(path: Path) -> bytes | Finding:
     try:
-        return path.read_bytes()
+        return read_file(path, most_bytes=_MOST_BYTES)
     except FileNotFoundError:
         return Finding(_ABSENT, "correct the path, or put the file there")
     except OSError as error:

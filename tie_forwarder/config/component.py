@@ -46,7 +46,9 @@ class Refusal(NamedTuple):
 class Component(BaseModel):
     """One section of the configuration: immutable, without unknown options, its inputs never shown in errors."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, hide_input_in_errors=True, allow_inf_nan=False
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -75,7 +77,7 @@ def _items(value: Any) -> Any:
     if value.lstrip().startswith("["):
         try:
             return json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             raise refusal("begins like a JSON list and is none", remedy="separate the values with commas") from None
     return [item.strip() for item in value.split(",") if item.strip()]
 
@@ -83,6 +85,8 @@ def _items(value: Any) -> Any:
 def _placed(path: Path, info: ValidationInfo) -> Path:
     if str(path) == ".":
         raise refusal("names no file", remedy="give its path, absolute or relative to the configuration file")
+    if "\0" in str(path):
+        raise refusal("contains a NUL character", remedy="remove it")
     return info.context.directory / path if isinstance(info.context, Surroundings) else path
 
 

@@ -9,8 +9,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import yaml
-
+from tie_forwarder.config.document import value_of
 from tie_forwarder.config.options import is_section
 from tie_forwarder.config.origins import Option
 
@@ -35,16 +34,11 @@ def value_from_text(option: Option, text: str) -> Any:
 
 def _producer_value(option: Option, text: str) -> Any:
     """The producer's options have no models that would turn text into numbers."""
-    if len(option) == 2:
-        return _json_or_text(text)
-    try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
-        return text
+    return _json_or_text(text) if len(option) == 2 else value_of(text)
 
 
 def _json_or_text(text: str) -> Any:
     try:
         return json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -5,13 +5,14 @@ What would make dxlclient fail, hang or prompt later is said here, before it run
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from configobj import ConfigObj, ConfigObjError
+from configobj import ConfigObj
 
 from tie_forwarder.config.certificates import (
     Finding,
@@ -21,6 +22,7 @@ from tie_forwarder.config.certificates import (
     reading_findings,
 )
 from tie_forwarder.config.faults import Fault
+from tie_forwarder.config.plain_file import read_file
 
 
 class Broker(NamedTuple):
@@ -31,6 +33,11 @@ class Broker(NamedTuple):
     port: int
     address: str
 
+
+_MOST_BYTES = 128 * 1024
+_LONGEST_LINE = 2_000
+_SLOW = re.compile(rb"\s{100}|^\s*\[\s*\[\s*\[")
+"""ConfigObj takes minutes for a line with many blanks or brackets."""
 
 _CERTIFICATES = ("BrokerCertChain", "CertFile", "PrivateKey")
 
@@ -44,12 +51,11 @@ class FabricFile:
 
     def faults(self, *, now: datetime | None = None) -> list[Fault]:
         """Everything that is wrong with it and with the files that it names. Reads them now."""
-        if reading_findings(self._file):
-            return [self._unreadable(reading_findings(self._file)[0])]
+        if unreadable := reading_findings(self._file):
+            return [self._unreadable(unreadable[0])]
         try:
-            content = ConfigObj(infile=str(self._file), raise_errors=True, file_error=True)
-            settings = content.dict()
-        except (ConfigObjError, UnicodeDecodeError) as error:
+            settings = self._parsed()
+        except Exception as error:  # noqa: BLE001 - the library's edge: it raises anything, for values it resolves too
             line = getattr(error, "line_number", None)
             place = str(self._file) if line is None else f"{self._file}, line {line}"
             message = "is not in the form of dxlclient.config (a `%` in a value is also read as a reference)"
@@ -64,9 +70,15 @@ class FabricFile:
     def _settings(self) -> dict[str, Any]:
         """All of it; empty where it cannot be read, which `faults` says."""
         try:
-            settings: dict[str, Any] = ConfigObj(infile=str(self._file), file_error=True).dict()
-        except (OSError, ConfigObjError, UnicodeDecodeError):
+            return self._parsed()
+        except Exception:  # noqa: BLE001 - as in `faults`
             return {}
+
+    def _parsed(self) -> dict[str, Any]:
+        lines = read_file(self._file, most_bytes=_MOST_BYTES).splitlines(keepends=True)
+        if any(len(line) > _LONGEST_LINE or _SLOW.search(line) for line in lines):
+            raise ValueError("no line of dxlclient.config is like this")
+        settings: dict[str, Any] = ConfigObj(infile=lines, raise_errors=True).dict()
         return settings
 
     def brokers(self) -> list[Broker]:
@@ -77,7 +89,7 @@ class FabricFile:
             if _is_broker(value):
                 parts = [part.strip() for part in value.split(";")]
                 # As dxlclient: what begins with a number has no id.
-                port, host, *rest = parts if parts[0].isdigit() else parts[1:]
+                port, host, *rest = parts if _is_port(parts[0]) else parts[1:]
                 found.append(Broker(key, host.strip("[]"), int(port), rest[0].strip("[]") if rest else ""))
         return found
 
@@ -121,7 +133,8 @@ class FabricFile:
                 finding = Finding(
                     "is not a broker", "write it as `{id};port;host;address`, the address may be left out"
                 )
-                yield self._fault(f"[{name}] {key}", value, finding)
+                # Without the value, which may be a password that belongs into another section.
+                yield self._fault(f"[{name}] {key}", None, finding)
 
     def _path(self, value: str) -> Path:
         """As dxlclient: relative to the working directory if it is there, else to this file."""
@@ -159,6 +172,10 @@ def _is_broker(value: Any) -> bool:
     """`{id};port;host[;address]`, or the same without the id."""
     parts = [part.strip() for part in value.split(";")] if isinstance(value, str) else []
     for port, host in pairwise(parts[:3]):
-        if port.isascii() and port.isdigit() and 1 <= int(port) <= 65535:
+        if _is_port(port):
             return bool(host)
     return False
+
+
+def _is_port(text: str) -> bool:
+    return text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535

@@ -13,13 +13,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tie_forwarder.children.interpreter import child_environment, python_command
 from tie_forwarder.config.faults import Fault
 from tie_forwarder.config.model import Config
+from tie_forwarder.errors import ForwarderError
 
 if TYPE_CHECKING:
     from tie_forwarder.config.fabric_file import FabricFile
 
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 15.0
+"""Well below the time after which a stalled main thread ends the daemon: a reload waits for this on that thread."""
+
+_REMEDY = "check that this user may run that interpreter, that the disks answer, and that memory is left"
 
 
 class Certificate(NamedTuple):
@@ -45,17 +50,29 @@ class Inspection(NamedTuple):
 def inspect(config: Config, *, patience_seconds: float = _PATIENCE_SECONDS) -> Inspection:
     """Verifies what the configuration refers to, and reads when its certificates end. Blocks for half a second.
 
-    Raises OSError, subprocess.SubprocessError where the process cannot be had.
+    Raises `ForwarderError` if the process cannot be started, does not finish in time, or fails.
     """
-    done = subprocess.run(
-        [sys.executable, "-m", "tie_forwarder.config.inspection"],
-        input=pickle.dumps(config),
-        stdout=subprocess.PIPE,
-        timeout=patience_seconds,
-        check=True,
-    )
+    try:
+        done = subprocess.run(
+            python_command("tie_forwarder.config.inspection"),
+            input=pickle.dumps(config),
+            stdout=subprocess.PIPE,
+            timeout=patience_seconds,
+            check=True,
+            env=child_environment(),
+        )
+    except (OSError, subprocess.SubprocessError) as error:
+        raise ForwarderError(f"cannot inspect the files of the configuration: {_why(error)}", remedy=_REMEDY) from error
     found: Inspection = pickle.loads(done.stdout)  # noqa: S301 - written by this module a moment ago
     return found
+
+
+def _why(error: Exception) -> str:
+    if isinstance(error, subprocess.TimeoutExpired):
+        return f"not finished within {error.timeout:.0f} s"
+    if isinstance(error, subprocess.CalledProcessError):
+        return f"the process that does it exited with {error.returncode}"
+    return f"{sys.executable or 'the Python interpreter'}: {getattr(error, 'strerror', None) or error}"
 
 
 def _inspect_here(config: Config) -> Inspection:
@@ -71,7 +88,6 @@ def _inspect_here(config: Config) -> Inspection:
 
 def _certificates(config: Config, fabric: FabricFile) -> list[Certificate]:
     from tie_forwarder.config.certificates import certificate_expiry
-    from tie_forwarder.errors import ForwarderError
 
     paths: dict[str, Any] = {
         "dxl_client": fabric.certificate("CertFile"),

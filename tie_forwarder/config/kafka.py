@@ -6,6 +6,7 @@ Options of the producer are passed through to kafka-python; those that would bre
 from __future__ import annotations
 
 import difflib
+import math
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, get_args
@@ -93,6 +94,18 @@ class Formats(Component):
         return {kind: getattr(self, kind) for kind in type(self).model_fields}
 
 
+def _is_plain(value: object, *, levels: int = 3) -> bool:
+    """Whether the publisher can be told the value: what JSON has, and of a size that the producer may know."""
+    if isinstance(value, list):
+        return levels > 0 and all(_is_plain(item, levels=levels - 1) for item in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, str) or (isinstance(value, int) and abs(value) < 2**63)
+
+
+_NOT_PLAIN = ("has a value that no option of the producer takes", "give a number, a text, or true or false")
+
+
 class Kafka(Component):
     """Where the records go."""
 
@@ -118,7 +131,8 @@ class Kafka(Component):
         # Only now, because it loads kafka-python, which most installations can do without in this process.
         from tie_forwarder.publisher.options import refused_producer_options
 
-        refused = refused_producer_options(options)
+        plain = {name: value for name, value in options.items() if _is_plain(value)}
+        refused = {name: _NOT_PLAIN for name in options if name not in plain} | refused_producer_options(plain)
         if refused:
             raise contradiction([Refusal(name, message, remedy) for name, (message, remedy) in refused.items()])
         return options

@@ -19,7 +19,7 @@ from tie_forwarder.config.faults import ConfigError, Fault
 from tie_forwarder.config.kafka import one_format
 from tie_forwarder.config.model import Config
 from tie_forwarder.config.options import is_section
-from tie_forwarder.config.origins import Option, Origins
+from tie_forwarder.config.origins import Option, Origins, dotted
 from tie_forwarder.config.refusals import faults_of
 
 
@@ -63,12 +63,23 @@ def _found(path: Path | None) -> Path:
     if path is not None:
         return path
     for candidate in SEARCH:
-        if candidate.exists():
+        if os.path.lexists(candidate) or _is_hidden(candidate):
             return candidate
     places = " nor ".join(str(candidate) for candidate in SEARCH)
     raise ConfigError(
         [Fault("", "", None, f"there is no configuration file, neither {places}", "give one with --config")]
     )
+
+
+def _is_hidden(path: Path) -> bool:
+    """Whether this user may not even see if the file exists; reading it then says why."""
+    try:
+        path.stat()
+    except PermissionError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _sections_as_dicts(data: Mapping[Any, Any]) -> dict[Any, Any]:
@@ -96,8 +107,8 @@ def _put(data: dict[Any, Any], origins: Origins, option: Option, value: Any, pla
         if not isinstance(section, dict):
             if is_section(path):
                 return None  # what stands there instead of a section is a fault, which must not be hidden
-            remedy = f"{'.'.join(path)} has one value and no options below it"
-            return Fault(place, ".".join(option), None, "there is no such option", remedy)
+            remedy = f"{dotted(path)} has one value and no options below it"
+            return Fault(place, dotted(option), None, "there is no such option", remedy)
     section[option[-1]] = _merged(section.get(option[-1]), value)
     origins.note(option, place)
     return None
@@ -119,5 +130,10 @@ def _validated(
         config = Config.model_validate(data, context=surroundings)
     except ValidationError as error:
         return None, faults_of(error, origins=origins)
+    except (ArithmeticError, RecursionError, TypeError, ValueError):
+        # pydantic lets through what its own conversions raise for values out of all proportion.
+        return None, [
+            Fault(str(file), "", None, "has a value that cannot be understood", "compare it with the defaults")
+        ]
     config.remember(file=file.absolute(), origins=origins)
     return config, []

@@ -1,15 +1,11 @@
-"""The tree of options that the models span: what is a section, what is secret, which names there are.
+"""The tree of options that the models span: what is a section, whose values may be shown, which names there are.
 
 Knows no values.
 """
 
 from __future__ import annotations
 
-import types
 from collections.abc import Iterator
-from typing import Annotated, Any, Union, get_args, get_origin
-
-from pydantic import SecretStr
 
 from tie_forwarder.config.component import Component
 from tie_forwarder.config.model import Config
@@ -32,11 +28,64 @@ def is_section(option: Option) -> bool:
     return section_model(option) is not None
 
 
-def is_secret(option: Option) -> bool:
-    """Whether the option's value must never be shown. What is unknown may be a secret with its name misspelt."""
-    model = section_model(option[:-1])
-    field = None if model is None or not option else model.model_fields.get(option[-1])
-    return field is None or SecretStr in _parts(field.annotation)
+SHOWN = frozenset(
+    {
+        "dxl.config_file",
+        "dxl.fabric",
+        "dxl.events",
+        "dxl.keep_alive_seconds",
+        "dxl.canary_interval_seconds",
+        "dxl.canary_timeout_seconds",
+        "dxl.receiver_queue_events",
+        "filters.trust_level_at_least",
+        "filters.trust_level_at_most",
+        "filters.hashes_file",
+        "filters.hashes_mode",
+        "filters.agents_file",
+        "filters.agents_mode",
+        "kafka.delivery",
+        "kafka.topics.detection",
+        "kafka.topics.first_instance",
+        "kafka.topics.file_reputation_change",
+        "kafka.topics.certificate_reputation_change",
+        "kafka.topics.dead_letter",
+        "kafka.key",
+        "kafka.format",
+        "kafka.format.detection",
+        "kafka.format.first_instance",
+        "kafka.format.file_reputation_change",
+        "kafka.format.certificate_reputation_change",
+        "kafka.schema_registry.ca_file",
+        "kafka.security.protocol",
+        "kafka.security.ca_file",
+        "kafka.security.certificate_file",
+        "kafka.security.key_file",
+        "kafka.security.verify_hostname",
+        "kafka.security.sasl.mechanism",
+        "group.name",
+        "group.member",
+        "group.takeover_after_seconds",
+        "group.window_seconds",
+        "group.margin_seconds",
+        "spool.directory",
+        "spool.max_bytes",
+        "spool.when_full",
+        "spool.commit_interval_ms",
+        "http.listen",
+        "http.allowed_hosts",
+        "http.show_payload_bytes",
+        "log.level",
+        "log.format",
+        "shutdown.drain_seconds",
+    }
+)
+"""The options of which a rejected value is shown. All others may hold a secret: a server with a password before it, a
+token in a URL, a password in place of its file's name, a section that is given as text, a name that is misspelt."""
+
+
+def is_shown(option: Option) -> bool:
+    """Whether a rejected value of the option may be shown."""
+    return ".".join(option) in SHOWN
 
 
 def leaf_options(section: Option = ()) -> Iterator[Option]:
@@ -48,12 +97,3 @@ def leaf_options(section: Option = ()) -> Iterator[Option]:
             yield from leaf_options(option)
         else:
             yield option
-
-
-def _parts(annotation: Any) -> tuple[Any, ...]:
-    """The types that an annotation is made of."""
-    if get_origin(annotation) is Annotated:
-        return _parts(get_args(annotation)[0])
-    if get_origin(annotation) in (Union, types.UnionType):
-        return tuple(part for argument in get_args(annotation) for part in _parts(argument))
-    return (annotation,)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+_LIKE_AN_OPTION = re.compile(r"[a-z][a-z_]{0,40}|socks5_proxy")
 
 Option = tuple[str, ...]
 """An option's path from the root: `("kafka", "security", "protocol")`."""
@@ -31,3 +35,18 @@ class Origins:
             if place:
                 return place
         return ""
+
+
+def dotted(location: Iterable[str | int]) -> str:
+    """The option as a person writes it: `kafka.bootstrap_servers[1]`.
+
+    A name that does not look like that of an option may be a secret, as in `{password:hunter2}`, and is not shown.
+    """
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = part if _LIKE_AN_OPTION.fullmatch(part) else "***"
+            text += f".{name}" if text else name
+    return text

@@ -1,6 +1,6 @@
 """Turns what the models refuse into faults that a person can act on.
 
-A value is shown only where it is a plain one and its option is known to be no secret.
+A value is shown only where its option is known to hold no secret.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from pydantic import ValidationError
 
 from tie_forwarder.config.component import Refusal
 from tie_forwarder.config.faults import Fault
-from tie_forwarder.config.options import is_secret, section_model
-from tie_forwarder.config.origins import Option, Origins
+from tie_forwarder.config.options import is_shown, section_model
+from tie_forwarder.config.origins import Option, Origins, dotted
 
 _REMEDIES = {
     "string_type": "put the value in quotes",
@@ -28,7 +28,28 @@ _REMEDIES = {
     "too_short": "give at least one",
     "tuple_type": "give a list",
     "path_type": "give a path",
+    "finite_number": "give a number",
 }
+_PLAIN_KINDS = frozenset(
+    {
+        *_REMEDIES,
+        "bool_type",
+        "float_type",
+        "int_parsing_size",
+        "int_type",
+        "literal_error",
+        "greater_than",
+        "greater_than_equal",
+        "less_than",
+        "less_than_equal",
+        "missing",
+        "string_sub_type",
+        "string_unicode",
+    }
+)
+"""The kinds of error whose text, as pydantic writes it, does not quote the value of an option that is not shown."""
+
+_LONGEST_NAME = 60
 
 
 def faults_of(error: ValidationError, *, origins: Origins) -> list[Fault]:
@@ -52,20 +73,21 @@ def _faults(
     else:
         message, remedy = _explanation(option, kind, details)
         value = _showable(option, details.get("input"))
-        yield Fault(origins.place_around(option), _dotted(location), value, message, remedy)
+        yield Fault(origins.place_around(option), dotted(location), value, message, remedy)
 
 
 def _contradiction_fault(section: Option, refusal: Refusal, origins: Origins) -> Fault:
     option = (*section, *refusal.option.split("."))
-    return Fault(origins.place_around(option), ".".join(option), refusal.value, refusal.message, refusal.remedy)
+    value = _showable(option, refusal.value)
+    return Fault(origins.place_around(option), dotted(option), value, refusal.message, refusal.remedy)
 
 
 def _unknown_fault(option: Option, origins: Origins) -> Fault:
     model = section_model(option[:-1])
     known = list(model.model_fields) if model is not None else []
-    near = difflib.get_close_matches(option[-1], known, n=1)
-    remedy = f"did you mean {'.'.join((*option[:-1], near[0]))}?" if near else f"known here: {', '.join(known)}"
-    return Fault(origins.place_around(option), ".".join(option), None, "there is no such option", remedy)
+    near = difflib.get_close_matches(option[-1][:_LONGEST_NAME], known, n=1)
+    remedy = f"did you mean {dotted((*option[:-1], near[0]))}?" if near else f"known here: {', '.join(known)}"
+    return Fault(origins.place_around(option), dotted(option), None, "there is no such option", remedy)
 
 
 def _explanation(option: Option, kind: str, details: Mapping[str, Any]) -> tuple[str, str]:
@@ -73,6 +95,8 @@ def _explanation(option: Option, kind: str, details: Mapping[str, Any]) -> tuple
         return details["ctx"]["message"], details["ctx"]["remedy"]
     if kind in ("model_type", "dict_type", "mapping_type", "model_attributes_type"):
         return "must be a section", "write its options below it, one `name: value` a line"
+    if kind not in _PLAIN_KINDS:
+        return "is not valid", "see config.yaml of this package for what it may be"
     message = str(details["msg"]).replace("Input should be", "must be").replace("String should", "must")
     message = message[0].lower() + message[1:]
     if kind == "literal_error":
@@ -84,18 +108,11 @@ def _explanation(option: Option, kind: str, details: Mapping[str, Any]) -> tuple
 
 def _nearest_choice(details: Mapping[str, Any]) -> str:
     choices = str(details["ctx"]["expected"]).replace("'", "").replace(" or ", ", ").split(", ")
-    near = difflib.get_close_matches(str(details.get("input")), choices, n=1)
+    near = difflib.get_close_matches(str(details.get("input"))[:_LONGEST_NAME], choices, n=1)
     return f"did you mean {near[0]}?" if near else ""
 
 
 def _showable(option: Option, value: Any) -> object:
-    if is_secret(option) or not isinstance(value, str | int | float):
+    if not is_shown(option) or not isinstance(value, str | int | float):
         return None
     return None if "@" in str(value) else value  # it may be a URL with a password in it
-
-
-def _dotted(location: tuple[int | str, ...]) -> str:
-    text = ""
-    for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
-    return text

@@ -25,7 +25,10 @@ _CLIENT = ("confluent_kafka", "authlib", "cachetools")
 
 
 def _url(text: str) -> str:
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        raise refusal("is no URL", remedy="write https://HOST:PORT and the path of the registry's API") from None
     if parts.scheme not in ("http", "https") or not parts.hostname or not _has_good_port(parts):
         raise refusal("is no URL of http or https", remedy="write https://HOST:PORT and the path of the registry's API")
     if "@" in parts.netloc:

@@ -19,7 +19,10 @@ from tie_forwarder.config.component import (
     Refusal,
     contradiction,
 )
+from tie_forwarder.config.plain_file import read_file
 from tie_forwarder.errors import ForwarderError
+
+_MOST_BYTES = 64 * 1024
 
 Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]
@@ -119,11 +122,12 @@ def read_secret(secret: SecretStr | None, file: Path | None, option: str) -> str
     if file is None:
         return None if secret is None else secret.get_secret_value()
     try:
-        content = file.read_text(encoding="utf-8").rstrip("\r\n")
+        content = read_file(file, most_bytes=_MOST_BYTES).decode().rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
         remedy = "make the file readable for the user that runs the forwarder"
-        raise ForwarderError(f"{option} = {str(file)!r}: {reason}", remedy=remedy) from error
+        # Without its path: a password in place of the file's name must not be shown.
+        raise ForwarderError(f"the file of {option} cannot be read: {reason}", remedy=remedy) from None
     if not content:
-        raise ForwarderError(f"{option} = {str(file)!r}: is empty", remedy="write the secret into it")
+        raise ForwarderError(f"the file of {option} is empty", remedy="write the secret into it")
     return content

@@ -20,6 +20,7 @@ from tie_forwarder.config.certificates import (
 from tie_forwarder.config.fabric_file import FabricFile
 from tie_forwarder.config.faults import Fault
 from tie_forwarder.config.model import Config
+from tie_forwarder.config.options import is_shown
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.filters.loading import list_faults
 
@@ -83,4 +84,5 @@ def _place(config: Config, field: str) -> str:
 
 
 def _fault(config: Config, field: str, path: Path, finding: Finding) -> Fault:
-    return Fault(_place(config, field), field, str(path), finding.message, finding.remedy)
+    value = str(path) if is_shown(tuple(field.split("."))) else None
+    return Fault(_place(config, field), field, value, finding.message, finding.remedy)

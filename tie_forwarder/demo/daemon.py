@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
 import time
 from http.client import HTTPConnection, HTTPException
 from typing import TYPE_CHECKING, Any
 
+from tie_forwarder.children.interpreter import child_environment, python_command
 from tie_forwarder.demo.leash import LeashedProcess
 from tie_forwarder.demo.ports import HOST
 from tie_forwarder.errors import ForwarderError
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-ENVIRONMENT_PREFIX = "TIE_FORWARDER_"
 
 _LOOK_AGAIN_SECONDS = 0.05
 _ASK_SECONDS = 2.0
@@ -29,10 +26,10 @@ class RunningDaemon:
     def __init__(self, *, config_file: Path, http_port: int, log: Path) -> None:
         self._http_port = http_port
         self._process = LeashedProcess(
-            command=[sys.executable, "-m", "tie_forwarder", "run", "--config", str(config_file)],
+            command=python_command("tie_forwarder", "run", "--config", str(config_file)),
             output=log,
-            # A variable that is set for a real forwarder would send the demo's detections to a real Kafka.
-            environment={name: value for name, value in os.environ.items() if not name.startswith(ENVIRONMENT_PREFIX)},
+            # Without our options: set for a real forwarder, they would send the demo's detections to a real Kafka.
+            environment=child_environment(),
         )
 
     @property

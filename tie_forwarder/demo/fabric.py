@@ -17,6 +17,7 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
+from tie_forwarder.children.interpreter import python_command
 from tie_forwarder.demo.leash import LeashedProcess
 from tie_forwarder.errors import ForwarderError
 
@@ -49,7 +50,7 @@ class EmbeddedFabric:
             self.port = int(listener.getsockname()[1])
             self._process = LeashedProcess(
                 command=[
-                    *(sys.executable, "-m", __name__, "--listener", str(listener.fileno())),
+                    *python_command(__name__, "--listener", str(listener.fileno())),
                     *("--ca", str(self._ca_file)),
                     *("--certificate", str(self._identity.certificate), "--key", str(self._identity.key)),
                 ],

@@ -33,11 +33,14 @@ class LeashedProcess:
         command: Sequence[str],
         output: Path,
         pass_fds: Sequence[int] = (),
-        environment: Mapping[str, str] = os.environ,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
+        """`environment` is ours without secrets unless it is given."""
+        from tie_forwarder.children.interpreter import child_environment  # this file also runs alone, see `start`
+
         self._command = tuple(command)
         self._output = output
-        self._environment = environment
+        self._environment = child_environment() if environment is None else environment
         self._pass_fds = tuple(pass_fds)
         self._process: subprocess.Popen[bytes] | None = None
 

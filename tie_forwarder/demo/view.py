@@ -14,6 +14,8 @@ from rich.syntax import Syntax
 from rich.table import Table
 from rich.text import Text
 
+from tie_forwarder.printing import neutral
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
@@ -103,7 +105,6 @@ def _strongest_hash(fields: Mapping[str, Any]) -> str:
 
 
 def _cell(text: str | None, cells: int, style: str = "") -> Text:
-    printable = "".join(character if character.isprintable() else "\ufffd" for character in text or "-")
-    cell = Text(printable, style=style)
+    cell = Text(neutral(text or "-"), style=style)
     cell.truncate(cells, overflow="ellipsis", pad=True)
     return cell

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tie_forwarder.config.plain_file import open_file
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.filters.listed import agent_digest
 
@@ -70,9 +71,7 @@ def _entries(path: Path) -> Iterator[tuple[int, str]]:
 def _lines(path: Path) -> Iterator[bytes]:
     """Never reads more than a line at a time, nor one without end, nor what is no file."""
     try:
-        if path.exists() and not path.is_file():
-            raise ListFileError("is not a regular file", remedy="give a text file")
-        with path.open("rb") as stream:
+        with open_file(path) as stream:
             first = True
             while line := stream.readline(_LONGEST_LINE + 1):
                 if len(line) > _LONGEST_LINE:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ipaddress
 import json
-from collections.abc import Callable, Iterable
+import re
+import socket
+from collections.abc import Callable, Collection, Iterable
 from typing import Any, NamedTuple
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import choose_encoder
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
 
 from tie_forwarder.http.board import Board
 from tie_forwarder.http.front import Front
@@ -32,8 +35,17 @@ class Answer(NamedTuple):
 class Application:
     """Answers GET and HEAD for five paths. Called on waitress's threads; never blocks."""
 
-    def __init__(self, *, board: Board, registry: CollectorRegistry) -> None:
+    def __init__(
+        self, *, board: Board, registry: CollectorRegistry, allowed_hosts: Callable[[], Collection[str]] = tuple
+    ) -> None:
+        """`allowed_hosts` returns the names, in lower case, to which the page and /status answer besides their own.
+
+        The other paths answer to any name: they have no payload and no address in them, and whoever scrapes or probes
+        uses whatever name it found.
+        """
         self._board = board
+        self._allowed_hosts = allowed_hosts
+        self._own_name = socket.gethostname().lower()
         self._registry = registry
         self._front = Front(board)
         self._routes: dict[str, Callable[[Environ], Answer]] = {
@@ -51,6 +63,10 @@ class Application:
             answer = Answer("405 Method Not Allowed", _TEXT, b"only GET and HEAD\n")
         elif route is None:
             answer = Answer("404 Not Found", _TEXT, b"try /, /status, /metrics, /healthz or /readyz\n")
+        elif route in (self._page, self._status) and not self._is_allowed(environ.get("HTTP_HOST", "")):
+            answer = Answer(
+                "403 Forbidden", _TEXT, b"this host name is not in http.allowed_hosts; use the IP address\n"
+            )
         else:
             answer = route(environ)
         # An answer without a body of its own must not tell the length of another one.
@@ -73,9 +89,26 @@ class Application:
             return Answer(_NOT_MODIFIED, page.kind, b"", page.headers)
         return Answer("200 OK", page.kind, page.body, page.headers)
 
+    def _is_allowed(self, host: str) -> bool:
+        """Whether a `Host` header may ask for what only people should see.
+
+        A web page that rebinds its own name to this address sends that name. No header at all is no browser.
+        """
+        name = re.sub(r":[0-9]*$", "", host.strip()).lower().rstrip(".")
+        if name in ("", "localhost", self._own_name) or name in self._allowed_hosts():
+            return True
+        try:
+            ipaddress.ip_address(name[1:-1] if name.startswith("[") and name.endswith("]") else name)
+        except ValueError:
+            return False
+        return True
+
     def _metrics(self, environ: Environ) -> Answer:
-        encoder, kind = choose_encoder(environ.get("HTTP_ACCEPT", ""))
-        return Answer("200 OK", kind, encoder(self._registry))
+        try:
+            encoder, kind = choose_encoder(environ.get("HTTP_ACCEPT", ""))
+            return Answer("200 OK", kind, encoder(self._registry))
+        except Exception:  # noqa: BLE001 - the library's edge: it raises anything for a header that it cannot read
+            return Answer("200 OK", CONTENT_TYPE_PLAIN_0_0_4, generate_latest(self._registry))
 
     def _healthz(self, environ: Environ) -> Answer:
         if self._board.live:

@@ -155,12 +155,13 @@ def _letters(status: dict[str, Any]) -> Markup:
 
 
 def _letter(letter: dict[str, Any]) -> Markup:
-    more = "\u2026" if letter["bytes"] > len(letter["first_bytes"]) else ""
+    first_bytes = letter["first_bytes"]
+    more = "\u2026" if first_bytes is not None and letter["bytes"] > len(first_bytes) else ""
     when = words.clock(letter["received_at"]) if letter["received_at"] else "unknown time"
     return element(
         "li",
         element("p", element("code", letter["reason"], class_="reason"), element("span", when), class_="head"),
         element("p", letter["detail"] or letter["meaning"], class_="detail"),
-        element("pre", f"{letter['first_bytes']}{more}"),
+        None if first_bytes is None else element("pre", f"{first_bytes}{more}"),
         element("p", f"{words.number(letter['bytes'])} bytes, {letter['kind']}, {letter['event_id']}", class_="foot"),
     )

@@ -32,7 +32,7 @@ def text(value: str | int) -> str:
     found = str(value)
     if len(found) > _LONGEST_TEXT:
         found = f"{found[:_LONGEST_TEXT]}\u2026"
-    return (found if found.isprintable() else printable(found)).translate(_ESCAPES)
+    return printable(found).translate(_ESCAPES)
 
 
 def element(name: str, /, *children: Child, **attributes: str | int | None) -> Markup:

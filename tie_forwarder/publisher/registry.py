@@ -17,6 +17,7 @@ import threading
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from tie_forwarder.children.interpreter import child_environment, python_command
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, Verdict, describe, is_about_tls
 
 Verb = Literal["register", "examine"]
@@ -55,10 +56,11 @@ def ask_registry(verb: Verb, registry: Mapping[str, Any], schemas: Mapping[str, 
 def _converse(request: bytes) -> dict[str, Any]:
     """What the process answers; nothing when it had to be ended."""
     with subprocess.Popen(
-        [sys.executable, "-m", __name__],
+        python_command(__name__),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
+        env=child_environment(),
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None

@@ -6,12 +6,12 @@ stands still, and only when nothing is wrong with it; until then the connections
 
 from __future__ import annotations
 
-import subprocess
 import threading
 from collections.abc import Callable
 
 from tie_forwarder.config import Config
 from tie_forwarder.config.inspection import Certificate, Inspection, inspect
+from tie_forwarder.errors import ForwarderError
 from tie_forwarder.log import Log
 from tie_forwarder.supervisor.inputs import Inputs, inputs_of
 
@@ -77,7 +77,7 @@ class Certificates:
                 self._look_at_the_change(config, now, settled=now == before)
             elif self._looks % _LOOKS_FOR_THE_ENDS == 0:
                 self.found = self._inspect(config)
-        except (OSError, subprocess.SubprocessError):
+        except ForwarderError:
             return  # a machine without room for a process has louder troubles; the next look may work
 
     def _look_at_the_change(self, config: Config, now: Inputs, *, settled: bool) -> None:

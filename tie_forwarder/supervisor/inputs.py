@@ -12,8 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tie_forwarder.config import Config
+from tie_forwarder.config.plain_file import read_file
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.supervisor.blueprint import publisher_configuration, receiver_configuration
+
+_MOST_BYTES = 4 * 1024 * 1024
 
 
 class Inputs(NamedTuple):
@@ -46,7 +49,7 @@ def _contents(paths: Iterable[Path]) -> list[tuple[Path, str]]:
     found = []
     for path in paths:
         try:
-            found.append((path, hashlib.sha256(path.read_bytes()).hexdigest()))
+            found.append((path, hashlib.sha256(read_file(path, most_bytes=_MOST_BYTES)).hexdigest()))
         except OSError as error:
             found.append((path, str(error.strerror)))
     return found

@@ -47,13 +47,13 @@ class LastLetters:
         self.total += 1
         self.noted_at = self._now()
 
-    def report(self) -> list[dict[str, Any]]:
-        """The newest first, as JSON values; everything in them is printable."""
+    def report(self, *, with_payload: bool = True) -> list[dict[str, Any]]:
+        """The newest first, as JSON values; everything in them is printable. Without payload, its bytes are null."""
         letters = self._letters
         if letters is not self._reported:
             self._report = [_described(letter) for letter in letters]
             self._reported = letters
-        return self._report
+        return self._report if with_payload else [{**letter, "first_bytes": None} for letter in self._report]
 
 
 def _described(letter: _Letter) -> dict[str, Any]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from tie_forwarder.config import Config, ConfigError
 from tie_forwarder.config.inspection import Inspection
+from tie_forwarder.errors import ForwarderError
 from tie_forwarder.log import Log, set_level
 from tie_forwarder.supervisor.inputs import Inputs, inputs_of
 
@@ -57,12 +58,9 @@ class Reload:
         log = self._log
         try:
             new, found = self._load()
-        except ConfigError as error:
-            faults = [str(fault) for fault in error.faults]
-            log.error("reload.refused", faults=faults, effect="nothing has changed")  # noqa: TRY400 - not a traceback
-            return None
-        except (OSError, subprocess.SubprocessError) as error:
-            log.error("reload.refused", faults=[str(error)], effect="nothing has changed")  # noqa: TRY400 - the same
+        except Exception as error:  # noqa: BLE001 - an edge: the daemon outlives whatever it is given
+            # Without the traceback, which may quote a secret.
+            log.error("reload.refused", faults=_faults_of(error), effect="nothing has changed")  # noqa: TRY400
             return None
         changed = _changed_options(old, new)
         need_a_restart = [name for name in changed if _needs_a_restart(name)]
@@ -91,6 +89,16 @@ class Reload:
             receiver=self.inputs.receiver != before.receiver,
             publisher=self.inputs.publisher != before.publisher,
         )
+
+
+def _faults_of(error: Exception) -> list[str]:
+    """What the error says to a person. One that nobody foresaw is named, without its text."""
+    if isinstance(error, ConfigError):
+        return [str(fault) for fault in error.faults]
+    if isinstance(error, ForwarderError):
+        return [str(error)]
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return [f"an error of tie-forwarder itself: {type(error).__name__} in {place.name}, {place.filename}"]
 
 
 def _changed_options(old: Config, new: Config) -> list[str]:

@@ -101,7 +101,7 @@ def status_report(
         ],
         "ledger": ledger,
         "rates": rates.report(),
-        "dead_letters": {"total": letters.total, "last": letters.report()},
+        "dead_letters": {"total": letters.total, "last": letters.report(with_payload=config.http.show_payload_bytes)},
         "now": timestamp(now),
         "started": timestamp(started_at),
         "version": __version__,

@@ -109,7 +109,9 @@ class Supervisor:
         self._board = Board()
         self._server: Server | None = None
         if config.http.address is not None:
-            application = Application(board=self._board, registry=self._metrics.registry)
+            application = Application(
+                board=self._board, registry=self._metrics.registry, allowed_hosts=self._allowed_hosts
+            )
             self._server = Server(application=application, address=config.http.address)
         self._certificates = Certificates(monotonic=time.monotonic, first=found, in_use=lambda: self._reload.inputs)
         self._verbosity = Verbosity([self._receiver_guard, self._publisher_guard])
@@ -204,6 +206,10 @@ class Supervisor:
             self._log.error("spool.gone", events=self._spool.events, detail=self._spool.displaced)
             return STALLED_EXIT_CODE
         return 0
+
+    def _allowed_hosts(self) -> tuple[str, ...]:
+        http = self._config.http
+        return (*http.allowed_hosts, http.address.host.lower()) if http.address is not None else http.allowed_hosts
 
     def _is_told_to_hurry(self) -> bool:
         return self._wishes.stop_now

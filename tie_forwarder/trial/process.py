@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from contextlib import suppress
 from typing import Any
 
+from tie_forwarder.children.interpreter import child_environment, python_command
 from tie_forwarder.trial.finding import Finding, State, Trying, failed, not_tried
 
 
@@ -40,11 +40,12 @@ class Process:
         self._began = time.monotonic()
         # In a session of its own it has no terminal that OpenSSL could ask for a password.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tie_forwarder.trial.child"],
+            python_command("tie_forwarder.trial.child"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            env=child_environment(),
         )
         assert self._process.stdin is not None
         request = {"module": self._module, "settings": self._settings}

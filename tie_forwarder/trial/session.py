@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import threading
 import time
 from collections.abc import Sequence
@@ -100,7 +99,7 @@ class Trial:
         patience = min(_INSPECTING_SECONDS, self._left())
         try:
             self._faults = inspect(self._config, patience_seconds=patience).faults
-        except (OSError, subprocess.SubprocessError):
+        except ForwarderError:
             self._faults = None
 
     def _values(self) -> Finding:
