@@ -123,6 +123,9 @@ def test_everything_goes_on_in_a_copy_in_the_same_place(
         if b"somebody" in content or deed is restore_another:
             assert found.set_aside is not None
             assert (found.set_aside / name).read_bytes() == content, "what was there is kept"
+    if found.set_aside is not None and deed is not link_elsewhere:
+        ours = {b"somebody" not in path.read_bytes() for path in found.set_aside.iterdir()}
+        assert ours == {deed is restore_another}, "without a log of this spool that would spoil it"
     spool.close()
     spool = open_spool(directory)
     assert (spool.events, spool.last_position) == (101, 112)

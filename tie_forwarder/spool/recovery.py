@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -57,19 +57,30 @@ def open_writer(directory: Path) -> tuple[sqlite3.Connection, Recovery]:
 
 
 def rescue(
-    connection: sqlite3.Connection, directory: Path, *, events: int, reason: str, on_progress: Callable[[], None]
+    connection: sqlite3.Connection,
+    directory: Path,
+    *,
+    opened: Mapping[Path, database.Identity | None],
+    events: int,
+    reason: str,
+    on_progress: Callable[[], None],
 ) -> tuple[sqlite3.Connection, Recovery]:
-    """A connection to a new file with everything that `connection` reaches; its own file has lost its place.
+    """A connection to a new file with everything that `connection` reaches; of its own files one has lost its place.
 
-    What is found in that place is set aside. Blocks for the disk; raises OSError and sqlite3.DatabaseError where it
-    refuses, and then `connection` works as before, unless only the new file's opening has failed.
+    What is found in that place is set aside; `opened` tells it from the files of `connection`, whose log would spoil
+    it. Blocks for the disk; raises OSError and sqlite3.DatabaseError where it refuses, and then `connection` works as
+    before, unless only the new file's opening has failed.
     """
     path = directory / database.FILE_NAME
     new = _begun(path)
     salvaged = salvage_open(connection, new, expected=events, on_progress=on_progress)
     _complete(new, path)
+    aside = _set_aside([piece for piece in pieces(path) if database.identity(piece) != opened.get(piece)])
+    if salvaged.lost:
+        aside = _set_aside(pieces(path)) or aside
     # In its own file's place SQLite would finish the log by name when it closes.
-    aside = _set_aside(path)
+    for piece in pieces(path):
+        piece.unlink(missing_ok=True)
     connection.close()
     _put_in_place(path)
     return database.connect_writer(path), Recovery(aside, salvaged.kept, salvaged.lost, reason)
@@ -176,16 +187,16 @@ def _finish_mending(path: Path) -> Recovery | None:
 
 def _replace(path: Path) -> Path | None:
     """Puts the complete new file in the place of the damaged one, which moves into a folder of its own."""
-    aside = _set_aside(path)
+    aside = _set_aside(pieces(path))
     _put_in_place(path)
     return aside
 
 
-def _set_aside(path: Path) -> Path | None:
-    found = [piece for piece in pieces(path) if os.path.lexists(piece)]
+def _set_aside(files: Sequence[Path]) -> Path | None:
+    found = [piece for piece in files if os.path.lexists(piece)]
     if not found:
         return None
-    aside = _folder(path.parent)
+    aside = _folder(found[0].parent)
     for piece in found:
         piece.rename(aside / piece.name)
     sync(aside)

@@ -152,7 +152,12 @@ class Spool:
                 self._lock.take_again()
             self._reserve.release()
             connection, found = recovery.rescue(
-                self._connection, self._directory, events=self._events, reason=reason, on_progress=on_progress
+                self._connection,
+                self._directory,
+                opened=self._places,
+                events=self._events,
+                reason=reason,
+                on_progress=on_progress,
             )
         except (OSError, sqlite3.Error, ForwarderError) as error:
             self.displaced = f"{reason}, and a copy could not be put there: {error}"
