@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from tie_forwarder.publisher import commands as c
-from tie_forwarder.publisher.member import BATCH_ROWS, FIRST_BATCH_ROWS, MOST_BOOST, Member, Memory, Rules
+from tie_forwarder.publisher.batch_size import MOST_ROWS
+from tie_forwarder.publisher.member import MOST_BOOST, Member, Memory, Rules
 from tie_forwarder.supervisor.roles import describe
 
 T = 10.0
@@ -161,7 +162,7 @@ def test_between_the_initialisation_and_the_first_batch_it_reads_to_the_high_wat
         c.ReachedMark(),
         c.Barrier(),
         c.Show(c.Role.PUBLISHING),
-        c.PublishBatch(FIRST_BATCH_ROWS),
+        c.PublishBatch(MOST_ROWS),
     ]
 
 
@@ -172,12 +173,12 @@ def limits(results: list[c.BatchResult]) -> list[int]:
     return [command.limit for command in said if isinstance(command, c.PublishBatch)]
 
 
-def test_batches_grow_from_few_rows_to_many() -> None:
-    assert limits([c.Committed(200)] * 5) == [200, 400, 800, BATCH_ROWS, BATCH_ROWS, BATCH_ROWS]
-
-
 def test_a_refused_batch_is_cut_before_its_first_failed_row_which_then_comes_alone() -> None:
-    assert limits([c.Suspected(3), c.Committed(3), c.RefusedAlone()]) == [200, 3, 1, 1]
+    assert limits([c.Suspected(3), c.Committed(3), c.RefusedAlone()]) == [MOST_ROWS, 3, 1, 1]
+
+
+def test_after_a_refusal_the_batches_grow_again() -> None:
+    assert limits([c.Suspected(0), *[c.Committed(1)] * 11])[1:] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000, 1_000]
 
 
 def test_after_a_refusal_it_goes_on_with_a_new_producer() -> None:

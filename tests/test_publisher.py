@@ -374,7 +374,7 @@ def test_what_is_refused_for_another_reason_keeps_its_bytes_and_is_given_up_when
 
 def status(*, connected: bool = True, waiting: float = 0.0, trouble: Verdict | None = None) -> dict[str, Any]:
     told = None if trouble is None else fields(trouble)
-    return {"connected": connected, "waiting_seconds": waiting, "trouble": told}
+    return {"connected": connected, "waiting_seconds": waiting, "trouble": told, "progress": 1, "batch_rows": 200}
 
 
 def fields(verdict: Verdict) -> dict[str, str]:

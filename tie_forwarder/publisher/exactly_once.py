@@ -12,6 +12,7 @@ from typing import Any
 from kafka.errors import KafkaError
 
 from tie_forwarder.publisher.barriers import Barriers
+from tie_forwarder.publisher.batch_size import BatchSize
 from tie_forwarder.publisher.commands import (
     Barrier,
     BatchResult,
@@ -67,6 +68,7 @@ class ExactlyOnce:
         tail: Tail,
         reader: Reader,
         grants: Grants,
+        batch_size: BatchSize,
         barriers: Barriers,
         seat: Seat,
         reports: LinkReports,
@@ -82,6 +84,7 @@ class ExactlyOnce:
         self._unseen = Unseen(stable_ends=tail.stable_ends)
         self._reader = reader
         self._grants = grants
+        self._batch_size = batch_size
         self._barriers = barriers
         self._seat = seat
         self._reports = reports
@@ -211,7 +214,8 @@ class ExactlyOnce:
         if not self._grants.wait_beyond(self._read_to, timeout_seconds=patience):
             return Idle()
         through = self._grants.through
-        page = self._reader.read(after=self._read_to, through=through, limit=command.limit)
+        limit = min(command.limit, self._batch_size.rows)
+        page = self._reader.read(after=self._read_to, through=through, limit=limit)
         if page.corrupt:
             self._reports.corrupt(page.corrupt)
         if not page.rows:
@@ -223,12 +227,16 @@ class ExactlyOnce:
         assert self._transactions is not None
         started = time.monotonic()
         self._on_alive(True, None)
+        self._batch_size.started(len(rows))
         result = self._transactions.publish(rows, restamped=self._restamped)
         if isinstance(result, Refusal):
+            self._batch_size.refused()
             if len(rows) > 1:
                 return Suspected(before=result.before)
             return self._refused_alone(rows[0], result.verdict)
-        self._unseen.add([row.position for row in rows], result, time.monotonic() - started)
+        seconds = time.monotonic() - started
+        self._batch_size.succeeded(seconds)
+        self._unseen.add([row.position for row in rows], result, seconds)
         self._read_to = last_position
         return Committed(len(rows))
 

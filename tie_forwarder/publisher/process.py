@@ -21,6 +21,7 @@ from tie_forwarder.children.log import log, log_exception
 from tie_forwarder.memory import Thrift
 from tie_forwarder.publisher.at_least_once import AtLeastOnce
 from tie_forwarder.publisher.barriers import Barriers
+from tie_forwarder.publisher.batch_size import FIRST_ROWS, BatchSize
 from tie_forwarder.publisher.bootstrap import wait_for_kafka
 from tie_forwarder.publisher.causes import Causes
 from tie_forwarder.publisher.commands import Fenced, Leaving
@@ -62,10 +63,12 @@ class PublisherProcess:
         self._grants = Grants()
         self._barriers = Barriers()
         self._deadline = Deadline()
+        self._batch_size = BatchSize(config["batch_rows"] or FIRST_ROWS)
         self._reports = LinkReports(link)
         self._trouble: Verdict | None = None
         self._connected = False
         self._busy_since: float | None = None
+        self._progress = 0
         self._causes = Causes()
         self._repeats = Repeats()
         self._diagnosis = Diagnosis(
@@ -90,13 +93,7 @@ class PublisherProcess:
         threading.Thread(target=self._report_status, name="status", daemon=True).start()
         self._schema_ids.start()
         try:
-            if not wait_for_kafka(self._connection, stop=self._stop, on_trouble=self._note):
-                return 0
-            self._look_at_topics()
-            if self._config["delivery"] == "exactly_once":
-                self._publish_exactly_once()
-            else:
-                self._publish_at_least_once()
+            self._publish()
         except Fenced as fenced:
             self._reports.error(Verdict(ErrorClass.FENCED, "fenced", f"another member has taken over: {fenced}"))
             return _EXIT_AFTER_ERROR
@@ -110,6 +107,19 @@ class PublisherProcess:
         except Leaving:
             return 0
         return 0
+
+    def _publish(self) -> None:
+        if not wait_for_kafka(self._connection, stop=self._stop, on_trouble=self._note, on_progress=self._on_progress):
+            return
+        self._look_at_topics()
+        try:
+            if self._config["delivery"] == "exactly_once":
+                self._publish_exactly_once()
+            else:
+                self._publish_at_least_once()
+        finally:
+            # The last word: it tells the parent whether a batch was under way.
+            self._send_status()
 
     def _look_at_topics(self) -> None:
         """A missing topic or right is told at the start, also while no event comes. Raises PublisherError."""
@@ -135,6 +145,7 @@ class PublisherProcess:
             reader=self._open_reader(),
             grants=self._grants,
             barriers=self._barriers,
+            batch_size=self._batch_size,
             seat=Seat(connection=self._connection, group=self._config["group"]),
             reports=self._reports,
             make_transactions=self._make_transactions,
@@ -149,15 +160,17 @@ class PublisherProcess:
             make_producer=self._make_producer,
             on_published=self._on_published,
             on_refused=self._on_refused,
-            watch=self._patience.watch,
+            watch=self._watch,
         )
         AtLeastOnce(
             reader=self._open_reader(),
             grants=self._grants,
+            batch_size=self._batch_size,
             delivery=delivery,
             on_corrupt=self._reports.corrupt,
             on_open=self._on_open,
             on_batch=self._on_batch,
+            on_turn=self._on_progress,
         ).run()
 
     def _open_reader(self) -> ListedReader:
@@ -181,13 +194,26 @@ class PublisherProcess:
         return Transactions(
             producer=producer,
             deadline=self._deadline,
-            keep_waiting=lambda: not self._stop.is_set(),
-            watch=self._patience.watch,
+            keep_waiting=self._keep_waiting,
+            watch=self._watch,
             throttled=lambda: self._causes.throttled,
         )
 
+    def _on_progress(self) -> None:
+        """The main thread has come round, or waits for something that it will not wait for without a limit."""
+        self._progress += 1
+
+    def _watch(self, total: int, decided: int) -> bool:
+        self._on_progress()
+        return self._patience.watch(total, decided)
+
+    def _keep_waiting(self) -> bool:
+        self._on_progress()
+        return not self._stop.is_set()
+
     def _on_alive(self, busy: bool, trouble: Verdict | None) -> None:
         """The exactly-once delivery has come round: connected, and with a transaction under way or not."""
+        self._on_progress()
         self._schema_ids.check()
         self._connected = True
         self._busy_since = time.monotonic() if busy else None
@@ -238,19 +264,25 @@ class PublisherProcess:
             overrun = self._deadline.overrun()
             if overrun:
                 detail = f"{overrun} has not ended in time"
+                self._send_status()
                 self._report_error(Verdict(ErrorClass.TRANSIENT, "timeout", detail))
                 os._exit(_EXIT_AFTER_ERROR)
-            busy = self._busy_since
-            trouble = self._trouble or self._schema_ids.trouble
-            self._reports.status(
-                {
-                    "connected": self._connected,
-                    "waiting_seconds": 0.0 if busy is None else time.monotonic() - busy,
-                    "trouble": None if trouble is None else verdict_fields(trouble),
-                }
-            )
+            self._send_status()
             thrift.look(self._grants.through)
             time.sleep(_STATUS_SECONDS)
+
+    def _send_status(self) -> None:
+        busy = self._busy_since
+        trouble = self._trouble or self._schema_ids.trouble
+        self._reports.status(
+            {
+                "connected": self._connected,
+                "waiting_seconds": 0.0 if busy is None else time.monotonic() - busy,
+                "trouble": None if trouble is None else verdict_fields(trouble),
+                "progress": self._progress,
+                "batch_rows": self._batch_size.next_process_rows,
+            }
+        )
 
     def _note(self, trouble: Verdict | None) -> None:
         self._trouble = trouble

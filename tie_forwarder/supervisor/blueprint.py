@@ -27,9 +27,14 @@ def receiver_configuration(config: Config) -> dict[str, Any]:
 
 
 def publisher_configuration(
-    config: Config, *, resume: dict[str, Any] | None, unlisted: Collection[str] = ()
+    config: Config,
+    *,
+    resume: dict[str, Any] | None,
+    batch_rows: int | None = None,
+    unlisted: Collection[str] = (),
 ) -> dict[str, Any]:
-    """For the publisher process; `resume` is what its predecessor left, `unlisted` the kinds that it met besides.
+    """For the publisher process; `resume` and `batch_rows` are what its predecessor left, `unlisted` the kinds that it
+    met besides.
 
     Reads secret files now, so that a renewed one is taken up; raises ForwarderError when one cannot be read, or when a
     kind has no topic at all.
@@ -55,6 +60,7 @@ def publisher_configuration(
         "takeover_after_seconds": config.group.takeover_after_seconds,
         "margin_seconds": config.group.margin_seconds,
         "resume": resume,
+        "batch_rows": batch_rows,
         "spool_directory": str(config.spool.directory),
     }
 

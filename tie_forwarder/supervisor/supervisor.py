@@ -93,7 +93,10 @@ class Supervisor:
             watch=self._publisher,
             attach=self._flow.attach_publisher,
             configuration=lambda: publisher_configuration(
-                self._config, resume=self._publisher.resume, unlisted=self._publisher.unlisted
+                self._config,
+                resume=self._publisher.resume,
+                batch_rows=self._publisher.batch_rows,
+                unlisted=self._publisher.unlisted,
             ),
             backoff=PublisherBackoff(watch=self._publisher),
             on_started=lambda reason: self._metrics.publisher_restarts.labels(reason).inc(),
