@@ -32,6 +32,7 @@ from tie_forwarder.publisher.handshake import shake_hands
 from tie_forwarder.publisher.partitions import Partitions
 from tie_forwarder.publisher.patience import Patience
 from tie_forwarder.publisher.producer import Producer
+from tie_forwarder.publisher.topic_settings import TopicSettings
 from tie_forwarder.records.record import Record
 from tie_forwarder.spool import Row
 
@@ -279,7 +280,10 @@ def test_a_producer_that_makes_no_progress_though_kafka_answers_is_given_up(
 
     clock = _Fast(20)
     connection = {"bootstrap_servers": kafka.bootstrap_servers, "security_protocol": "PLAINTEXT"}
-    diagnosis = Diagnosis(connection=connection, topics=[topics.detection], rights=["WRITE"], causes=Causes())
+    settings = TopicSettings(connection=connection, topics=[topics.detection], on_compacted=lambda _: None)
+    diagnosis = Diagnosis(
+        connection=connection, topics=[topics.detection], rights=["WRITE"], settings=settings, causes=Causes()
+    )
     assert diagnosis.ask() is None
     troubles: list[Any] = []
     patience = Patience(

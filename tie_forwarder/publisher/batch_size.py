@@ -15,7 +15,9 @@ _QUICK_SECONDS = 1.0
 _SLOW_SECONDS = 5.0
 """A batch that took longer is halved. Five times the above, or sizes would swing to and fro."""
 _QUICK_BATCHES = 3
-"""So many full ones in a row, because a quota lets the first one pass and makes the next ones pay for it."""
+"""So many full ones in a row, because a quota lets the first one pass and makes the next ones pay for it. Twice as many
+after each time that it was too much."""
+_MOST_QUICK_BATCHES = 48
 
 
 class BatchSize:
@@ -26,6 +28,7 @@ class BatchSize:
         self._rows = rows
         self._under_way = 0
         self._quick = 0
+        self._quick_needed = _QUICK_BATCHES
 
     @property
     def rows(self) -> int:
@@ -48,13 +51,16 @@ class BatchSize:
         if seconds > _SLOW_SECONDS:
             self._rows = max(1, min(self._rows, rows) // 2)
             self._quick = 0
+            self._quick_needed = min(_MOST_QUICK_BATCHES, 2 * self._quick_needed)
         elif seconds > _QUICK_SECONDS:
             self._quick = 0
         elif rows >= self._rows:
             self._quick += 1
-        if self._quick >= _QUICK_BATCHES:
+        if self._quick >= self._quick_needed:
             self._rows = min(MOST_ROWS, self._rows * 2)
             self._quick = 0
+            if self._rows == MOST_ROWS:
+                self._quick_needed = _QUICK_BATCHES
 
     def refused(self) -> None:
         """Kafka has refused the batch for one of its records, which says nothing about its size."""

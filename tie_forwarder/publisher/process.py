@@ -26,14 +26,14 @@ from tie_forwarder.publisher.bootstrap import wait_for_kafka
 from tie_forwarder.publisher.causes import Causes
 from tie_forwarder.publisher.commands import Fenced, Leaving
 from tie_forwarder.publisher.deadline import Deadline
-from tie_forwarder.publisher.delivery import Delivery, Refused
+from tie_forwarder.publisher.delivery import Delivery
 from tie_forwarder.publisher.diagnosis import Diagnosis
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict
 from tie_forwarder.publisher.exactly_once import ExactlyOnce
 from tie_forwarder.publisher.grants import Grants
+from tie_forwarder.publisher.limits import Limits
 from tie_forwarder.publisher.listed_reader import ListedReader, UnlistedKind
 from tie_forwarder.publisher.member import Member, Memory, Rules
-from tie_forwarder.publisher.output_policy import OutputPolicy
 from tie_forwarder.publisher.partitions import Partitions
 from tie_forwarder.publisher.patience import Patience
 from tie_forwarder.publisher.producer import Producer
@@ -41,7 +41,9 @@ from tie_forwarder.publisher.repeats import Repeats
 from tie_forwarder.publisher.reports import LinkReports, verdict_fields
 from tie_forwarder.publisher.schema_ids import SchemaIds
 from tie_forwarder.publisher.seat import Seat
+from tie_forwarder.publisher.settings import PRODUCER
 from tie_forwarder.publisher.tail import Tail
+from tie_forwarder.publisher.topic_settings import COMPACTED_REMEDY, TopicSettings
 from tie_forwarder.publisher.transactions import Transactions
 from tie_forwarder.spool import Row
 
@@ -71,10 +73,16 @@ class PublisherProcess:
         self._progress = 0
         self._causes = Causes()
         self._repeats = Repeats()
+        topics = sorted(set(self._topics.values()))
+        self._topic_settings = TopicSettings(
+            connection=self._connection, topics=topics, on_compacted=self._on_compacted
+        )
+        self._limits = Limits(settings=self._topic_settings, options={**PRODUCER, **config["options"]})
         self._diagnosis = Diagnosis(
             connection=self._connection,
-            topics=sorted(set(self._topics.values())),
+            topics=topics,
             rights=["WRITE", "READ"] if config["delivery"] == "exactly_once" else ["WRITE"],
+            settings=self._topic_settings,
             causes=self._causes,
         )
         self._patience = Patience(
@@ -129,7 +137,6 @@ class PublisherProcess:
 
     def _publish_exactly_once(self) -> None:
         topics = sorted(set(self._topics.values()))
-        OutputPolicy(connection=self._connection, topics=topics, on_compacted=self._reports.compacted).look_soon()
         resume: dict[str, Any] | None = self._config["resume"]
         member = Member(
             name=self._config["member"],
@@ -159,7 +166,7 @@ class PublisherProcess:
         delivery = Delivery(
             make_producer=self._make_producer,
             on_published=self._on_published,
-            on_refused=self._on_refused,
+            on_refused=self._reports.refused,
             watch=self._watch,
         )
         AtLeastOnce(
@@ -186,6 +193,7 @@ class PublisherProcess:
             member=self._config["member"],
             partitions=self._partitions,
             prefixes=self._schema_ids.wait(),
+            limits=self._limits,
             transactional_id=transactional_id,
         )
 
@@ -241,8 +249,11 @@ class PublisherProcess:
             )
         self._busy_since = None
 
-    def _on_refused(self, refused: Refused) -> None:
-        self._reports.refused(refused.row, refused.verdict)
+    def _on_compacted(self, topics: Sequence[str]) -> None:
+        if self._config["delivery"] == "exactly_once":
+            for topic in topics:
+                log(logging.WARNING, "publisher.output.compacted", topic=topic, remedy=COMPACTED_REMEDY)
+            self._reports.compacted(topics, COMPACTED_REMEDY)
 
     def _report_error(self, verdict: Verdict) -> None:
         """Tells the parent why this process ends: the cause behind a mere timeout, the topic of a missing right."""
