@@ -1,4 +1,4 @@
-"""How many rows a batch takes: it grows while Kafka is quick and shrinks while it is not, from one process to the next."""
+"""How many rows a batch takes: more while Kafka is quick and fewer while it is not, from one process to the next."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def _assert_shrinks(rows: list[int]) -> None:
 
 
 def transactions(kafka: KafkaCluster, topic: str) -> list[int]:
-    """How many records each transaction has in the topic's one partition: behind it the offset of its end is left out."""
+    """How many records each transaction has in the topic's one partition; its end takes an offset, too."""
     offsets = [record.offset for record in everything_in(kafka, topic)]
     firsts = [
         at for at, (before, offset) in enumerate(zip([-2, *offsets], offsets, strict=False)) if offset > before + 1

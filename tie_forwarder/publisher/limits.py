@@ -114,15 +114,18 @@ class Limits:
 
     def _size(self, topic: str, key: bytes | None, value: bytes, headers: Headers) -> int:
         """What Kafka holds against the limit."""
-        if not self._codec or self._settings.of(topic).get("compression.type") == "uncompressed":
+        if not self._compresses(topic):
             return batch_bytes(key, len(value), headers)
         builder = MemoryRecordsBuilder(2, self._codec, 0)
         builder.append(0, key, value, list(headers))
         builder.close()
         return int(builder.size_in_bytes())
 
+    def _compresses(self, topic: str) -> bool:
+        return bool(self._codec) and self._settings.of(topic).get("compression.type") != "uncompressed"
+
     def _verdict(self, topic: str, size: int) -> Verdict:
-        compressed = f" compressed with {self._codec_name}" if self._codec else ""
+        compressed = f" compressed with {self._codec_name}" if self._compresses(topic) else ""
         limit, refused = self._settings.most_bytes(topic), self._refused_lately(topic)
         if limit is not None and size > limit:
             rest = f"takes at most {limit:,} (max.message.bytes)"
