@@ -18,6 +18,7 @@ _TIMEOUT_MS = 3_000
 _DEADLINE_SECONDS = 8.0
 """Below the time after which the parent misses a sign of life: the thread that gives it may be the one that asks."""
 _MISSING, _UNAUTHORIZED = 3, 29
+_NAMED = 3
 
 
 class Diagnosis:
@@ -97,21 +98,39 @@ class Diagnosis:
 
     def _unready(self, admin: Any, topics: Sequence[dict[str, Any]]) -> Verdict | None:
         """What Kafka mends by itself once its brokers are back; reads the topics' settings, too."""
+        leaderless = _leaderless(topics)
+        if leaderless:
+            return Verdict(ErrorClass.TRANSIENT, "leader_election", leaderless, REMEDIES["leader_election"])
         partitions = [partition for topic in topics for partition in topic["partitions"]]
         behind = any(len(partition["isr_nodes"]) < len(partition["replica_nodes"]) for partition in partitions)
         if behind or not self._topic_settings.known:
             self._topic_settings.read(admin)
         for topic in topics:
             name, partitions = topic["name"], topic["partitions"]
-            if any(partition["leader_id"] < 0 for partition in partitions):
-                detail = f"a partition of {name} has no leader"
-                return Verdict(ErrorClass.TRANSIENT, "leader_election", detail, REMEDIES["leader_election"])
             replicas = min(len(partition["isr_nodes"]) for partition in partitions)
             needed = int(self._topic_settings.of(name).get("min.insync.replicas", 1))
             if replicas < needed:
                 detail = f"a partition of {name} has {replicas} replicas in sync, and min.insync.replicas is {needed}"
                 return Verdict(ErrorClass.TRANSIENT, "not_enough_replicas", detail, REMEDIES["not_enough_replicas"])
         return None
+
+
+def _leaderless(topics: Sequence[dict[str, Any]]) -> str:
+    """Which partitions have no leader, and which brokers they miss; empty where each has one."""
+    found = [
+        f"partition {partition['partition_index']} of {topic['name']} has no leader: {_brokers(partition)}"
+        for topic in topics
+        for partition in topic["partitions"]
+        if partition["leader_id"] < 0
+    ]
+    more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
+    return "; ".join([*found[:_NAMED], *more])
+
+
+def _brokers(partition: dict[str, Any]) -> str:
+    missing = sorted(partition["offline_replicas"] or partition["replica_nodes"])
+    names = ", ".join(map(str, missing))
+    return f"broker {names} is missing" if len(missing) == 1 else f"brokers {names} are missing"
 
 
 def _blocked(code: str, detail: str) -> Verdict:

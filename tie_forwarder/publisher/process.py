@@ -16,6 +16,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tie_forwarder.backoff import Backoff
 from tie_forwarder.children.link import ParentLink
 from tie_forwarder.children.log import log, log_exception
 from tie_forwarder.memory import Thrift
@@ -49,7 +50,7 @@ from tie_forwarder.spool import Row
 
 _STATUS_SECONDS = 1.0
 _EXIT_AFTER_ERROR = 3
-_VAGUE = ("timeout", "connection", "unknown", "stuck", "transactions_unavailable")
+_VAGUE = ("timeout", "connection", "unknown", "stuck", "transactions_unavailable", "leader_election")
 _NAMELESS = ("topic_authorization", "cluster_authorization", "unknown_topic")
 
 
@@ -130,10 +131,20 @@ class PublisherProcess:
             self._send_status()
 
     def _look_at_topics(self) -> None:
-        """A missing topic or right is told at the start, also while no event comes. Raises PublisherError."""
-        found = self._diagnosis.ask()
-        if found is not None and found.error_class is ErrorClass.BLOCKED:
-            raise PublisherError(found)
+        """A missing topic or right is told at the start, also while no event comes. Raises PublisherError.
+
+        The tail reads every partition, so that it has to wait until each has a leader.
+        """
+        backoff = Backoff(first_seconds=0.5, most_seconds=5.0)
+        while not self._stop.is_set():
+            self._on_progress()
+            found = self._diagnosis.ask()
+            if found is not None and found.error_class is ErrorClass.BLOCKED:
+                raise PublisherError(found)
+            if found is None or found.code != "leader_election" or self._config["delivery"] != "exactly_once":
+                return
+            self._note(found)
+            self._stop.wait(backoff.next_seconds())
 
     def _publish_exactly_once(self) -> None:
         topics = sorted(set(self._topics.values()))
