@@ -20,12 +20,18 @@ from kafka.record.memory_records import MemoryRecordsBuilder
 
 from tests.conftest import MakeForwarder, MakePublisher
 from tests.deliveries import DELIVERIES, Contender, detections, fill, side_by_side, start
-from tests.harness.detections import detection, message_id, number_of
+from tests.harness.detections import DETECTION_TOPIC, detection, message_id, number_of
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.kafka.properties import Security
 from tests.harness.load import FabricPublisher
 from tests.harness.mosquitto import Mosquitto
+from tie_forwarder.config import load
+from tie_forwarder.events.document import MAX_BYTES
+from tie_forwarder.events.message import Message
+from tie_forwarder.intake import Accepted, Intake
+from tie_forwarder.records.formats import FORMATS
 from tie_forwarder.records.size import batch_bytes
+from tie_forwarder.trial.largest import largest_batches
 
 LIMIT, LARGE, EVENTS = 500_000, 900_000, 1_000
 OVERSIZED = range(100, 160)
@@ -155,8 +161,8 @@ def test_without_the_right_to_see_the_limit_what_kafka_refused_last_tells_it_and
         ends = {re.sub(r"[0-9,]{7,}", "N", letter.headers["detail"]) for letter in letters(contender).values()}
         start_of_all = f"the record is N bytes and the topic {contender.topics.detection}"
         assert ends == {
-            f"{start_of_all} takes less (this user may not see its max.message.bytes)",
-            f"{start_of_all} has lately refused one of N (this user may not see its max.message.bytes)",
+            f"{start_of_all} takes less (its max.message.bytes is not known)",
+            f"{start_of_all} has lately refused one of N (its max.message.bytes is not known)",
         }
         print(f"{contender.delivery}: {producers_used(locked, contender)} producers")
         # Each one that is smaller than all that were refused before costs two, and an abort counts, too.
@@ -223,3 +229,21 @@ def test_a_size_is_that_of_the_batch_that_kafka_python_makes(
     builder.append(1_700_000_000_000, key, value, headers)
     builder.close()
     assert batch_bytes(key, len(value), headers) == builder.size_in_bytes()
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_check_knows_the_size_of_the_largest_record_of_each_kind_in_each_format(form: str, tmp_path: Path) -> None:
+    events = "[detection, first_instance, file_reputation_change, certificate_reputation_change]"
+    (tmp_path / "config.yaml").write_text(f"dxl: {{events: {events}}}\nkafka: {{format: {form}}}\n")
+    config = load(tmp_path / "config.yaml", environ={})
+    found = largest_batches(config)
+    assert set(found) == set(config.kafka.topics.by_destination().values())
+    assert all(MAX_BYTES + 1_000 < size < MAX_BYTES + 8_000 for size in found.values()), found
+    intake = Intake(fabric="main", key_by="agent_guid", kinds=("detection",), formats={"detection": form})
+    payload = large(1, MAX_BYTES - 500)
+    accepted = intake.accept(Message(message_id(1), DETECTION_TOPIC, message_id(2), message_id(3), payload, 1))
+    assert isinstance(accepted, Accepted)
+    assert accepted.reason is None
+    record = accepted.record
+    size = batch_bytes(record.key, len(record.value), record.headers)
+    assert 1_048_588 < size < found[config.kafka.topics.detection]

@@ -130,9 +130,9 @@ class Limits:
         if limit is not None and size > limit:
             rest = f"takes at most {limit:,} (max.message.bytes)"
         elif refused is not None and refused.size < size:
-            rest = f"has lately refused one of {refused.size:,} (this user may not see its max.message.bytes)"
+            rest = f"has lately refused one of {refused.size:,} (its max.message.bytes is not known)"
         elif limit is None:
-            rest = "takes less (this user may not see its max.message.bytes)"
+            rest = "takes less (its max.message.bytes is not known)"
         else:
             rest = f"takes less once it has compressed it anew (max.message.bytes is {limit:,})"
         detail = f"the record is {size:,} bytes{compressed} and the topic {topic} {rest}"

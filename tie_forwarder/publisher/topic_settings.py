@@ -1,7 +1,7 @@
 """How the output topics are configured, as far as the publisher has to know it: what Kafka forgets, and what it takes.
 
-Owns: the questions to Kafka about it. Must not: hold up or end anything. A user without the right DescribeConfigs gets
-no answer, and then nothing is known.
+Owns: the questions to Kafka about it. Must not: hold up or end anything. Where Kafka does not tell a setting, as to a
+user without the right DescribeConfigs, nothing is concluded from that.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ class TopicSettings:
 
     @property
     def known(self) -> bool:
-        """Whether Kafka has answered; without the right DescribeConfigs it never does."""
+        """Whether Kafka has told any setting."""
         return bool(self._settings)
 
     def of(self, topic: str) -> dict[str, str]:
@@ -92,7 +92,8 @@ class TopicSettings:
                 admin.close()
 
     def _tell_compacted(self) -> None:
-        compacted = [topic for topic in self._topics if "compact" in self.of(topic).get("cleanup.policy", "")]
-        if compacted != self._compacted:
+        policies = {topic: self.of(topic).get("cleanup.policy", "") for topic in self._topics}
+        compacted = [topic for topic, policy in policies.items() if "compact" in policy]
+        if compacted != self._compacted and (compacted or all(policies.values())):
             self._compacted = compacted
             self._on_compacted(compacted)
