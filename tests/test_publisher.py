@@ -100,6 +100,7 @@ def test_a_detail_says_its_cause_once() -> None:
     inner = kafka.errors.TopicAuthorizationFailedError({"b", "a"})
     wrapped = KafkaError("Cannot perform send because a previous request has failed", inner)
     assert classify(wrapped).detail == "TopicAuthorizationFailedError: a, b"
+    assert "None" not in classify(kafka.errors.MessageSizeTooLargeError(None)).detail
     assert classify(kafka.errors.UnsupportedSaslMechanismError()).detail.count("UnsupportedSaslMechanism") == 1
 
 

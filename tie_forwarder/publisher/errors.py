@@ -186,6 +186,8 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _plain(argument: object) -> str:
+    if argument is None:  # what the broker did not say
+        return ""
     if isinstance(argument, (set, frozenset)):
         return ", ".join(sorted(map(str, argument)))
     return str(argument)
