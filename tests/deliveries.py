@@ -33,13 +33,13 @@ class Contender:
     topics: Topics
     judge: Judge
 
-    def settle(self, events: int, *, timeout: float = 60.0, state: str = "ok") -> None:
-        """Block until all these events came and left the spool and the state is well; checks the accounts."""
+    def settle(self, events: int, *, timeout: float = 60.0, state: str | None = "ok") -> None:
+        """Block until all these events came and left the spool, and until the state is that; checks the accounts."""
         self.forwarder.wait_until(
             lambda f: (
                 f.ledger()["received"] + f.ledger()["in_spool_at_start"] >= events
                 and f.ledger()["in_spool"] == 0
-                and f.status()["state"] == state
+                and state in (None, f.status()["state"])
             ),
             timeout=timeout,
             what=f"{self.delivery}: {events} events received and delivered",
@@ -64,11 +64,14 @@ def side_by_side(
     options: Mapping[str, Mapping[str, Any]] | None = None,
     configs: Mapping[str, object] | None = None,
     deliveries: Sequence[str] = DELIVERIES,
+    partitions: int = 3,
 ) -> list[Contender]:
     """One forwarder for each delivery, not started yet; `options` and the topics' `configs` are those of both."""
     contenders = []
     for delivery in deliveries:
-        topics = Topics.unique(delivery.replace("_", "-")).create(kafka.administration, configs=configs)
+        topics = Topics.unique(delivery.replace("_", "-")).create(
+            kafka.administration, partitions=partitions, configs=configs
+        )
         sections = {**(options or {}), "kafka": {**(options or {}).get("kafka", {}), "delivery": delivery}}
         forwarder = make_forwarder(
             fabric=fabric, kafka=kafka, topics=topics, name=delivery, group=topics.detection, options=sections

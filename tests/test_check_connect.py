@@ -228,6 +228,10 @@ def test_what_a_topic_must_not_be_is_refused(site: Site, kafka: KafkaCluster, to
     assert "it has 1 replicas: nothing can ever be written" in found["topic.in_sync"].found
     assert "less than group.window_seconds and margin_seconds together" in found["topic.retention"].found
     assert found["topic.size"].state == "warning"
+    default = answer.line("topic.size", topics.dead_letter)
+    assert default.state == "warning"
+    assert "max.message.bytes=1048588, and the largest event of DXL makes 105" in default.found
+    assert default.remedy == "set it to 2097152"
     assert found["topic.replication"].state == "warning"
     assert answer.line("topic.retention", topics.dead_letter).state == "warning"
     assert answer.of_state("failed") == ["topic.in_sync", "topic.retention", "topic.cleanup"]

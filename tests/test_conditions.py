@@ -121,7 +121,7 @@ def test_a_few_dead_letters_are_no_surge_and_many_are_one() -> None:
         (61, 9_060, 349),
     ]:
         clock.now += seconds
-        surge.look(received=received, invalid=letters)
+        surge.look(received=received, published=received // 2, dead=letters)
         seen.append(surge.seen_at)
     assert seen == [None, None, None, clock.now - 61, clock.now - 61]
-    assert surge.text == "30 of the last 40 events are no valid ones"
+    assert surge.text == "30 of the last 40 events became dead letters"

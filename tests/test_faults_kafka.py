@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import time
+from contextlib import ExitStack
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.harness.forwarder import Forwarder
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.load import BackgroundLoad
 from tests.harness.mosquitto import Mosquitto
+from tests.harness.stopped_thread import stopped_main_thread
 from tests.harness.waiting import wait_until
 
 RATE = 250
@@ -129,6 +131,29 @@ def test_the_publisher_is_killed_hung_and_told_to_end_under_load_and_nothing_is_
         contender.settle(len(numbers))
         assert contender.forwarder.ledger()["dropped"] == 0
         contender.assert_delivered(numbers, outcomes_known=False)
+
+
+@pytest.mark.long
+def test_a_publisher_whose_main_thread_hangs_is_replaced_although_its_status_still_comes(
+    mosquitto: Mosquitto, kafka: KafkaCluster, make_forwarder: MakeForwarder, make_publisher: MakePublisher
+) -> None:
+    contenders = side_by_side(make_forwarder, fabric=mosquitto, kafka=kafka)
+    start(contenders)
+    publisher = make_publisher(mosquitto)
+    publisher.publish_detections(range(100))
+    with ExitStack() as stack:
+        for contender in contenders:
+            contender.settle(100)
+            stack.enter_context(stopped_main_thread(contender.forwarder.part("publisher").pid))
+        publisher.publish_detections(range(100, 200))
+        for contender in contenders:
+            contender.forwarder.wait_until(
+                lambda f: f.metrics()[restarts("heartbeat_late")] == 1, timeout=90.0, what="the replacement"
+            )
+            assert "its main thread has stood still for" in contender.forwarder.log()
+    for contender in contenders:
+        contender.settle(200)
+        contender.assert_delivered(range(200))
 
 
 def test_the_whole_daemon_is_killed_under_load_and_what_it_had_accepted_arrives(

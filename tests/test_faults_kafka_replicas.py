@@ -17,6 +17,8 @@ from tests.harness.load import BackgroundLoad
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.waiting import wait_until
 from tie_forwarder.cli import invoke
+from tie_forwarder.errors import ForwarderError
+from tie_forwarder.kafka_queries import OutputReader
 
 RATE = 300
 
@@ -133,3 +135,54 @@ def test_a_leader_is_killed_and_then_every_node_restarts_under_load(
 def wait_until_published_more(contender: Contender) -> None:
     before = contender.forwarder.ledger()["published"]
     contender.forwarder.wait_until(lambda f: f.ledger()["published"] > before + RATE, timeout=40.0, what="more")
+
+
+@pytest.mark.long
+def test_a_partition_without_a_leader_is_named_with_the_broker_that_is_missing(
+    mosquitto: Mosquitto, three: KafkaCluster, make_forwarder: MakeForwarder, make_publisher: MakePublisher
+) -> None:
+    at_least_once, exactly_once = contenders = side_by_side(make_forwarder, fabric=mosquitto, kafka=three)
+    # What nobody writes to holds up a member that reads it; who reads nothing is held up by what it writes to.
+    lost = {
+        at_least_once.delivery: at_least_once.topics.detection,
+        exactly_once.delivery: exactly_once.topics.dead_letter,
+    }
+    for topic in lost.values():
+        three.administration.delete_topic(topic)
+        three.administration.create_topic(topic, replicas=1)
+    start(contenders)
+    publisher = make_publisher(mosquitto)
+    publisher.publish_detections(range(100))
+    for contender in contenders:
+        contender.settle(100)
+    led = {topic: partitions(three, topic)[0]["leader_id"] for topic in lost.values()}
+    for first, contender in zip((100, 200), contenders, strict=True):
+        topic = lost[contender.delivery]
+        node = three.nodes[led[topic] - 1]
+        node.kill()
+        publisher.publish_detections(range(first, first + 100))
+        expected = f"partition 0 of {topic} has no leader: broker {led[topic]} is missing"
+        for restarted in (False, True):
+            if restarted:
+                contender.forwarder.kill_all()
+                contender.forwarder.start()
+            contender.forwarder.wait_until(
+                lambda f, expected=expected: (  # type: ignore[misc]
+                    f.status()["reason"] == "leader_election" and f.status()["problems"][0]["detail"] == expected
+                ),
+                timeout=40.0,
+                what=expected,
+            )
+            assert "start the missing brokers" in contender.forwarder.status()["remedy"]
+        assert "publisher.failed" not in contender.forwarder.log()
+        if contender is exactly_once:
+            connection = {"bootstrap_servers": three.internal_servers}
+            with OutputReader(connection=connection, topics=[contender.topics.detection, topic]) as reader:
+                for committed in (True, False):
+                    with pytest.raises(ForwarderError, match=f"partition 0 of {topic} has no leader"):
+                        reader.ends(committed=committed)
+                with pytest.raises(ForwarderError, match="has no leader"):
+                    reader.begins(0)
+        node.start()
+        three.wait_ready()
+        contender.settle(contender.forwarder.ledger()["in_spool_at_start"])

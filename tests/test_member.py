@@ -8,16 +8,8 @@ from typing import Any
 import pytest
 
 from tie_forwarder.publisher import commands as c
-from tie_forwarder.publisher.member import (
-    BATCH_ROWS,
-    FIRST_BATCH_ROWS,
-    LEAVE_EVERY_SECONDS,
-    MOST_BOOST,
-    STAY_OFF_SECONDS,
-    Member,
-    Memory,
-    Rules,
-)
+from tie_forwarder.publisher.batch_size import MOST_ROWS
+from tie_forwarder.publisher.member import LEAVE_EVERY_SECONDS, MOST_BOOST, STAY_OFF_SECONDS, Member, Memory, Rules
 from tie_forwarder.supervisor.roles import describe
 
 T = 10.0
@@ -179,7 +171,7 @@ def test_between_the_initialisation_and_the_first_batch_it_reads_to_the_high_wat
         c.Barrier(),
         c.Show(c.Role.PUBLISHING),
         c.AskGap(),
-        c.PublishBatch(FIRST_BATCH_ROWS),
+        c.PublishBatch(MOST_ROWS),
     ]
 
 
@@ -190,12 +182,12 @@ def limits(results: list[c.BatchResult]) -> list[int]:
     return [command.limit for command in said if isinstance(command, c.PublishBatch)]
 
 
-def test_batches_grow_from_few_rows_to_many() -> None:
-    assert limits([c.Committed(200)] * 5) == [200, 400, 800, BATCH_ROWS, BATCH_ROWS, BATCH_ROWS]
-
-
 def test_a_refused_batch_is_cut_before_its_first_failed_row_which_then_comes_alone() -> None:
-    assert limits([c.Suspected(3), c.Committed(3), c.RefusedAlone()]) == [200, 3, 1, 1]
+    assert limits([c.Suspected(3), c.Committed(3), c.RefusedAlone()]) == [MOST_ROWS, 3, 1, 1]
+
+
+def test_after_a_refusal_the_batches_grow_again() -> None:
+    assert limits([c.Suspected(0), *[c.Committed(1)] * 11])[1:] == [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1_000, 1_000]
 
 
 def test_after_a_refusal_it_goes_on_with_a_new_producer() -> None:
@@ -278,7 +270,7 @@ def publishing(stage: Stage) -> list[c.Command]:
         stage.gap = GAP if published else c.NO_GAP
         command = life.send(stage._answer(command))
     life.close()
-    return stage.said[stage.said.index(c.PublishBatch(FIRST_BATCH_ROWS)) + 1 :]
+    return stage.said[stage.said.index(c.PublishBatch(MOST_ROWS)) + 1 :]
 
 
 def test_a_publishing_member_with_a_gap_ends_its_producer_and_reads_the_output_before_it_leaves_its_seat() -> None:

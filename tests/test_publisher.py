@@ -26,9 +26,10 @@ from tie_forwarder.publisher.repeats import Repeats
 from tie_forwarder.publisher.reports import ranges
 from tie_forwarder.publisher.settings import PRODUCER
 from tie_forwarder.records.record import Record
+from tie_forwarder.records.size import batch_bytes
 from tie_forwarder.supervisor.publisher_backoff import PublisherBackoff
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
-from tie_forwarder.supervisor.refusals import dead_letter_of
+from tie_forwarder.supervisor.refusals import Refusal, dead_letter_of
 
 KAFKA_ERRORS = [
     error
@@ -99,6 +100,7 @@ def test_a_detail_says_its_cause_once() -> None:
     inner = kafka.errors.TopicAuthorizationFailedError({"b", "a"})
     wrapped = KafkaError("Cannot perform send because a previous request has failed", inner)
     assert classify(wrapped).detail == "TopicAuthorizationFailedError: a, b"
+    assert "None" not in classify(kafka.errors.MessageSizeTooLargeError(None)).detail
     assert classify(kafka.errors.UnsupportedSaslMechanismError()).detail.count("UnsupportedSaslMechanism") == 1
 
 
@@ -344,11 +346,11 @@ def record(destination: str = "detection", value: bytes = b"x" * 4_000) -> Recor
     return Record(destination, "00000000-0000-4000-8000-000000000001", b"k", value, (("ce_dxltopic", b"/t"),), 1)
 
 
-def letters_of(first: Record, code: str) -> Iterator[Record]:
-    letter = dead_letter_of(first, code=code, detail="Kafka says so")
+def letters_of(first: Record, code: str, *, letter_bytes: int | None = None) -> Iterator[Record]:
+    letter = dead_letter_of(first, Refusal(code, "Kafka says so", letter_bytes))
     while letter is not None:
         yield letter
-        letter = dead_letter_of(letter, code=code, detail="Kafka says so")
+        letter = dead_letter_of(letter, Refusal(code, "Kafka says so", letter_bytes))
 
 
 @pytest.mark.parametrize("size", [0, 1, 63, 1_000, 60_000, 1_100_000, 9_000_000])
@@ -361,6 +363,30 @@ def test_what_is_too_large_is_cut_until_it_is_empty_and_then_given_up(size: int)
     assert {dict(letter.headers)["original_size"] for letter in letters} == {str(size).encode()}
     assert len({dict(letter.headers)["sha256"] for letter in letters}) == 1
     assert all(dict(letter.headers)["reason"] == b"refused_too_large" for letter in letters)
+    assert {dict(letter.headers)["detail"] for letter in letters} == {b"Kafka says so"}
+
+
+@pytest.mark.parametrize("size", [1_000, 60_000, 1_100_000])
+@pytest.mark.parametrize("letter_bytes", [700, 1_100, 65_000, 1_048_588, 5_000_000])
+def test_what_is_too_large_is_cut_once_to_what_the_topic_of_the_dead_letters_takes(
+    size: int, letter_bytes: int
+) -> None:
+    letter = next(letters_of(record(value=b"x" * size), "too_large", letter_bytes=letter_bytes))
+    weighs = batch_bytes(None, len(letter.value), letter.headers)
+    assert weighs <= letter_bytes
+    assert len(letter.value) == size or letter_bytes - weighs <= 16, "no byte is cut without need"
+
+
+def test_a_letter_that_is_refused_although_it_should_fit_is_quartered() -> None:
+    letters = list(letters_of(record(value=b"x" * 60_000), "too_large", letter_bytes=100_000))
+    assert [len(letter.value) for letter in letters][:3] == [60_000, 15_000, 3_750]
+
+
+def test_a_dead_letter_that_is_cut_keeps_its_first_reason() -> None:
+    first = ("reason", b"not_json"), ("detail", b"at byte 3")
+    letter = Record("dead_letter", "id", None, b"x" * 4_000, first, 1)
+    details = [dict(each.headers)["detail"] for each in letters_of(letter, "too_large")]
+    assert set(details) == {b"Kafka says so; first: not_json: at byte 3"}
 
 
 def test_what_is_refused_for_another_reason_keeps_its_bytes_and_is_given_up_when_refused_again() -> None:
@@ -374,7 +400,7 @@ def test_what_is_refused_for_another_reason_keeps_its_bytes_and_is_given_up_when
 
 def status(*, connected: bool = True, waiting: float = 0.0, trouble: Verdict | None = None) -> dict[str, Any]:
     told = None if trouble is None else fields(trouble)
-    return {"connected": connected, "waiting_seconds": waiting, "trouble": told}
+    return {"connected": connected, "waiting_seconds": waiting, "trouble": told, "progress": 1, "batch_rows": 200}
 
 
 def fields(verdict: Verdict) -> dict[str, str]:

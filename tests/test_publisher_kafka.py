@@ -31,10 +31,10 @@ from tie_forwarder.publisher.delivery import Delivery
 from tie_forwarder.publisher.diagnosis import Diagnosis
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError
 from tie_forwarder.publisher.handshake import shake_hands
-from tie_forwarder.publisher.output_policy import OutputPolicy
 from tie_forwarder.publisher.partitions import Partitions
 from tie_forwarder.publisher.patience import Patience
 from tie_forwarder.publisher.producer import Producer
+from tie_forwarder.publisher.topic_settings import TopicSettings
 from tie_forwarder.records.record import Record
 from tie_forwarder.spool import Row
 
@@ -134,10 +134,8 @@ def test_a_policy_that_kafka_does_not_tell_is_not_taken_for_a_good_one(
 
     def told(connection: dict[str, Any]) -> list[list[str]]:
         found: list[list[str]] = []
-        policy = OutputPolicy(
-            connection=connection, topics=[topics.detection], on_compacted=lambda names, _: found.append(names)
-        )
-        policy._look()
+        settings = TopicSettings(connection=connection, topics=[topics.detection], on_compacted=found.append)
+        settings.refresh(wait_seconds=10.0)
         return found
 
     assert told({"bootstrap_servers": kafka.bootstrap_servers}) == [[]]
@@ -306,7 +304,10 @@ def test_a_producer_that_makes_no_progress_though_kafka_answers_is_given_up(
 
     clock = _Fast(20)
     connection = {"bootstrap_servers": kafka.bootstrap_servers, "security_protocol": "PLAINTEXT"}
-    diagnosis = Diagnosis(connection=connection, topics=[topics.detection], rights=["WRITE"], causes=Causes())
+    settings = TopicSettings(connection=connection, topics=[topics.detection], on_compacted=lambda _: None)
+    diagnosis = Diagnosis(
+        connection=connection, topics=[topics.detection], rights=["WRITE"], settings=settings, causes=Causes()
+    )
     assert diagnosis.ask() is None
     troubles: list[Any] = []
     patience = Patience(

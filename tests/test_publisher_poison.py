@@ -74,7 +74,7 @@ def test_sixty_records_that_kafka_refuses_among_a_thousand_stop_no_other(
     began = time.time()
     start(contenders)
     for contender in contenders:
-        contender.settle(EVENTS, timeout=60.0)
+        contender.settle(EVENTS, timeout=60.0, state=None)
         print(f"{contender.delivery}: {len(poisons)} refused of {EVENTS} in {time.time() - began:.1f} s")
         contender.assert_delivered(range(EVENTS), dead_letters=len(poisons), outcomes_known=False)
         metrics = contender.forwarder.metrics()

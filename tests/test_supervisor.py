@@ -252,7 +252,7 @@ class TestPublisherWatch:
         return PublisherWatch(first_role="standby", monotonic=clock, now=clock)
 
     def test_silence_counts_only_while_we_listen(self, watch: PublisherWatch, clock: Clock) -> None:
-        watch.on_status({"connected": True, "waiting_seconds": 0.0, "trouble": None})
+        watch.on_status({"connected": True, "waiting_seconds": 0.0, "trouble": None, "progress": 1, "batch_rows": 200})
         clock.now += 100.0
         assert watch.reason_to_replace() is None
         watch.on_listened()

@@ -19,6 +19,7 @@ from tie_forwarder.errors import ForwarderError
 from tie_forwarder.publisher.bootstrap import ask_servers
 from tie_forwarder.publisher.causes import Causes
 from tie_forwarder.publisher.errors import ErrorClass, classify
+from tie_forwarder.publisher.offsets import first_offsets_since, offsets
 
 _TIMEOUTS = {"bootstrap_timeout_ms": 3_000, "request_timeout_ms": 3_000, "reconnect_backoff_max_ms": 500}
 _LOOK_AGAIN_SECONDS = 0.05
@@ -104,10 +105,10 @@ class OutputTail:
     def _assign(self) -> None:
         partitions = _partitions(self._consumer, self._topics, self._connection)
         ask = self._consumer.beginning_offsets if self._from_beginning else self._consumer.end_offsets
-        offsets = ask(partitions)
+        starts = offsets(ask, partitions)
         self._consumer.assign(partitions)
-        for partition in partitions:
-            self._consumer.seek(partition, offsets[partition])
+        for partition, start in starts.items():
+            self._consumer.seek(partition, start)
 
     def _close(self) -> None:
         # An interrupted or failed client may raise anything while it closes, and nothing depends on it.
@@ -149,19 +150,17 @@ class OutputReader:
     def ends(self, *, committed: bool) -> dict[tuple[str, int], int]:
         """By topic and partition the last stable offset, or else the high watermark."""
         with _translated(self._connection):
-            ends = self._consumers[committed].end_offsets(self._partitions)
+            ends = offsets(self._consumers[committed].end_offsets, self._partitions)
         return {(place.topic, place.partition): end for place, end in ends.items()}
 
     def begins(self, since_ms: int) -> dict[tuple[str, int], int]:
         """By topic and partition the first offset whose timestamp is not before `since_ms`; the end where none is."""
         with _translated(self._connection):
             consumer = self._consumers[True]
-            ends = consumer.end_offsets(self._partitions)
-            found = consumer.offsets_for_times(dict.fromkeys(self._partitions, since_ms))
-        places = {place: found.get(place) for place in self._partitions}
+            ends = offsets(consumer.end_offsets, self._partitions)
+            found = first_offsets_since(consumer, self._partitions, since_ms)
         return {
-            (place.topic, place.partition): ends[place] if first is None else first.offset
-            for place, first in places.items()
+            (place.topic, place.partition): ends[place] if first is None else first for place, first in found.items()
         }
 
     def read(
@@ -174,7 +173,7 @@ class OutputReader:
         consumer = self._consumers[True]
         wanted = {TopicPartition(*place): end for place, end in ends.items()}
         with _translated(self._connection):
-            starts = consumer.beginning_offsets(list(wanted)) if begins is None else {}
+            starts = offsets(consumer.beginning_offsets, list(wanted)) if begins is None else {}
             for place, end in wanted.items():
                 consumer.seek(place, starts.get(place, 0) if begins is None else begins[place.topic, place.partition])
                 self._left[place] = self._distance(place, end)

@@ -8,18 +8,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
 
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict
-from tie_forwarder.publisher.producer import Producer, Sent
+from tie_forwarder.publisher.producer import Producer, Refused, Sent
 from tie_forwarder.spool import Row
-
-
-class Refused(NamedTuple):
-    """A row that Kafka refuses by itself, and why."""
-
-    row: Row
-    verdict: Verdict
 
 
 class Delivery:
@@ -55,14 +47,21 @@ class Delivery:
 
     def deliver(self, rows: Sequence[Row]) -> None:
         """Blocks until each row is published or refused. Raises PublisherError when the producer has to go."""
-        failed = self._attempt(rows)
-        if failed:
-            for row in failed:
-                self._deliver_alone(row)
+        for row in self._attempt(self._sift(rows)):
+            # What was learned from one that was refused is held against the next.
+            for fitting in self._sift([row]):
+                self._deliver_alone(fitting)
+
+    def _sift(self, rows: Sequence[Row]) -> list[Row]:
+        assert self._producer is not None, "open() comes before deliver()"
+        fitting, refused = self._producer.sift(rows)
+        for each in refused:
+            self._on_refused(each)
+        return fitting
 
     def _attempt(self, rows: Sequence[Row]) -> list[Row]:
         """Sends all; returns those whose fate must be found out one by one."""
-        assert self._producer is not None, "open() comes before deliver()"
+        assert self._producer is not None
         sent: list[Sent] = []
         for row in rows:
             try:
@@ -90,7 +89,8 @@ class Delivery:
         if verdict is None:
             self._on_published([row])
         else:
-            self._on_refused(Refused(row, verdict))
+            assert self._producer is not None
+            self._on_refused(self._producer.refused_alone(row, verdict))
 
     def _send_alone(self, row: Row, *, timestamp_ms: int | None) -> Verdict | None:
         assert self._producer is not None

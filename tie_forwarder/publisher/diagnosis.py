@@ -8,16 +8,17 @@ from contextlib import suppress
 from typing import Any
 
 from kafka import KafkaAdminClient
-from kafka.admin import ConfigResource, ConfigResourceType
 
 from tie_forwarder.publisher.bootstrap import ask_servers
 from tie_forwarder.publisher.causes import Causes
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, Verdict, classify
+from tie_forwarder.publisher.topic_settings import TopicSettings
 
 _TIMEOUT_MS = 3_000
 _DEADLINE_SECONDS = 8.0
 """Below the time after which the parent misses a sign of life: the thread that gives it may be the one that asks."""
 _MISSING, _UNAUTHORIZED = 3, 29
+_NAMED = 3
 
 
 class Diagnosis:
@@ -27,7 +28,13 @@ class Diagnosis:
     """
 
     def __init__(
-        self, *, connection: dict[str, Any], topics: Sequence[str], rights: Sequence[str], causes: Causes
+        self,
+        *,
+        connection: dict[str, Any],
+        topics: Sequence[str],
+        rights: Sequence[str],
+        settings: TopicSettings,
+        causes: Causes,
     ) -> None:
         self._connection = connection
         self._settings = {
@@ -38,6 +45,7 @@ class Diagnosis:
         }
         self._topics = list(topics)
         self._rights = list(rights)
+        self._topic_settings = settings
         self._causes = causes
 
     def ask(self) -> Verdict | None:
@@ -59,7 +67,7 @@ class Diagnosis:
         try:
             admin = KafkaAdminClient(**self._settings)
             topics = admin.describe_topics(self._topics)
-            return self._unusable(topics) or _unready(admin, topics)
+            return self._unusable(topics) or self._unready(admin, topics)
         except Exception as error:  # noqa: BLE001 - the library's edge: whatever it raises is translated
             return self._causes.explain(classify(error))
         finally:
@@ -88,32 +96,42 @@ class Diagnosis:
             return _blocked("topic_authorization", f"this user lacks {', '.join(lacking)}")
         return None
 
+    def _unready(self, admin: Any, topics: Sequence[dict[str, Any]]) -> Verdict | None:
+        """What Kafka mends by itself once its brokers are back; reads the topics' settings, too."""
+        leaderless = _leaderless(topics)
+        if leaderless:
+            return Verdict(ErrorClass.TRANSIENT, "leader_election", leaderless, REMEDIES["leader_election"])
+        partitions = [partition for topic in topics for partition in topic["partitions"]]
+        behind = any(len(partition["isr_nodes"]) < len(partition["replica_nodes"]) for partition in partitions)
+        if behind or not self._topic_settings.known:
+            self._topic_settings.read(admin)
+        for topic in topics:
+            name, partitions = topic["name"], topic["partitions"]
+            replicas = min(len(partition["isr_nodes"]) for partition in partitions)
+            needed = int(self._topic_settings.of(name).get("min.insync.replicas", 1))
+            if replicas < needed:
+                detail = f"a partition of {name} has {replicas} replicas in sync, and min.insync.replicas is {needed}"
+                return Verdict(ErrorClass.TRANSIENT, "not_enough_replicas", detail, REMEDIES["not_enough_replicas"])
+        return None
 
-def _unready(admin: Any, topics: Sequence[dict[str, Any]]) -> Verdict | None:
-    """What Kafka mends by itself once its brokers are back."""
-    for topic in topics:
-        name, partitions = topic["name"], topic["partitions"]
-        if any(partition["leader_id"] < 0 for partition in partitions):
-            detail = f"a partition of {name} has no leader"
-            return Verdict(ErrorClass.TRANSIENT, "leader_election", detail, REMEDIES["leader_election"])
-        if all(len(partition["isr_nodes"]) == len(partition["replica_nodes"]) for partition in partitions):
-            continue
-        replicas = min(len(partition["isr_nodes"]) for partition in partitions)
-        needed = _needed_in_sync(admin, name)
-        if replicas < needed:
-            detail = f"a partition of {name} has {replicas} replicas in sync, and min.insync.replicas is {needed}"
-            return Verdict(ErrorClass.TRANSIENT, "not_enough_replicas", detail, REMEDIES["not_enough_replicas"])
-    return None
+
+def _leaderless(topics: Sequence[dict[str, Any]]) -> str:
+    """Which partitions have no leader, and which brokers they miss; empty where each has one."""
+    found = [
+        f"partition {partition['partition_index']} of {topic['name']} has no leader: {_brokers(partition)}"
+        for topic in topics
+        for partition in topic["partitions"]
+        if partition["leader_id"] < 0
+    ]
+    more = [f"and {len(found) - _NAMED} more"] if len(found) > _NAMED else []
+    return "; ".join([*found[:_NAMED], *more])
+
+
+def _brokers(partition: dict[str, Any]) -> str:
+    missing = sorted(partition["offline_replicas"] or partition["replica_nodes"])
+    names = ", ".join(map(str, missing))
+    return f"broker {names} is missing" if len(missing) == 1 else f"brokers {names} are missing"
 
 
 def _blocked(code: str, detail: str) -> Verdict:
     return Verdict(ErrorClass.BLOCKED, code, detail, REMEDIES[code])
-
-
-def _needed_in_sync(admin: Any, topic: str) -> int:
-    """`min.insync.replicas` of the topic; 1 where we may not read it."""
-    with suppress(Exception):
-        answer = admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, topic)], config_filter="all")
-        for configs in answer["topic"].values():
-            return int(configs["min.insync.replicas"]["value"])
-    return 1

@@ -98,7 +98,7 @@ REMEDIES: dict[str, str] = {
     "producer_options": "correct kafka.producer",
     "clock": "set the clocks of this machine and of the brokers",
     "connection": "see whether the brokers run and can be reached",
-    "leader_election": "wait; if it lasts, see which brokers are missing",
+    "leader_election": "wait; if it lasts, start the missing brokers: one such partition holds up all events",
     "not_enough_replicas": "bring the missing brokers back",
     "quota": "wait, or raise the quota of this client on the brokers",
     "stuck": "none: the publisher is being replaced",
@@ -186,6 +186,8 @@ def _innermost(error: BaseException) -> BaseException:
 
 
 def _plain(argument: object) -> str:
+    if argument is None:  # what the broker did not say
+        return ""
     if isinstance(argument, (set, frozenset)):
         return ", ".join(sorted(map(str, argument)))
     return str(argument)

@@ -14,6 +14,7 @@ from kafka.errors import KafkaError
 
 from tie_forwarder.children.log import log
 from tie_forwarder.publisher.barriers import Barriers
+from tie_forwarder.publisher.batch_size import BatchSize
 from tie_forwarder.publisher.commands import (
     AskGap,
     Barrier,
@@ -46,6 +47,7 @@ from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError,
 from tie_forwarder.publisher.grants import Grants
 from tie_forwarder.publisher.mark import Mark
 from tie_forwarder.publisher.member import Member, Memory
+from tie_forwarder.publisher.producer import Refused
 from tie_forwarder.publisher.reports import LinkReports
 from tie_forwarder.publisher.seat import Seat
 from tie_forwarder.publisher.tail import Positions, Tail, TopicCut, TopicIds, UnknownTopic
@@ -71,6 +73,7 @@ class ExactlyOnce:
         tail: Tail,
         reader: Reader,
         grants: Grants,
+        batch_size: BatchSize,
         barriers: Barriers,
         seat: Seat,
         reports: LinkReports,
@@ -86,6 +89,7 @@ class ExactlyOnce:
         self._unseen = Unseen(stable_ends=tail.stable_ends)
         self._reader = reader
         self._grants = grants
+        self._batch_size = batch_size
         self._barriers = barriers
         self._seat = seat
         self._reports = reports
@@ -225,7 +229,8 @@ class ExactlyOnce:
         if not self._grants.wait_beyond(self._read_to, timeout_seconds=patience, gap=self._member.memory.gap):
             return Idle()
         through = self._grants.through
-        page = self._reader.read(after=self._read_to, through=through, limit=command.limit)
+        limit = min(command.limit, self._batch_size.rows)
+        page = self._reader.read(after=self._read_to, through=through, limit=limit)
         if page.corrupt:
             self._reports.corrupt(page.corrupt)
         if not page.rows:
@@ -235,14 +240,24 @@ class ExactlyOnce:
 
     def _publish_rows(self, rows: Sequence[Row], last_position: int) -> BatchResult:
         assert self._transactions is not None
-        started = time.monotonic()
         self._on_alive(True, None)
+        # None of them was ever sent, so they are no part of any transaction, and can be reported at once.
+        rows, refused = self._transactions.sift(rows)
+        for each in refused:
+            self._reports.refused(each)
+        if not rows:
+            self._read_to = last_position
+            return Idle()
+        self._batch_size.started(len(rows))
+        started = time.monotonic()
         result = self._transactions.publish(rows, restamped=self._restamped)
         if isinstance(result, Refusal):
-            if len(rows) > 1:
-                return Suspected(before=result.before)
-            return self._refused_alone(rows[0], result.verdict)
-        self._unseen.add([row.position for row in rows], result, time.monotonic() - started)
+            self._batch_size.refused()
+            alone = self._transactions.refused(rows, result.verdict)
+            return Suspected(before=result.before) if alone is None else self._refused_alone(alone)
+        seconds = time.monotonic() - started
+        self._batch_size.succeeded(seconds)
+        self._unseen.add([row.position for row in rows], result, seconds)
         self._read_to = last_position
         return Committed(len(rows))
 
@@ -257,14 +272,14 @@ class ExactlyOnce:
             self._tail.advance(batch.ends)
         self._remember_at_times()
 
-    def _refused_alone(self, row: Row, verdict: Verdict) -> BatchResult:
-        if verdict.code != "invalid_timestamp":
-            self._reports.refused(row, verdict)
+    def _refused_alone(self, refused: Refused) -> BatchResult:
+        if refused.verdict.code != "invalid_timestamp":
+            self._reports.refused(refused)
             return RefusedAlone()
-        if row.position in self._restamped:
-            raise PublisherError(Verdict(ErrorClass.BLOCKED, "clock", verdict.detail, REMEDIES["clock"]))
+        if refused.row.position in self._restamped:
+            raise PublisherError(Verdict(ErrorClass.BLOCKED, "clock", refused.verdict.detail, REMEDIES["clock"]))
         # This machine's clock was wrong at receipt; the time of receipt stays in the headers.
-        self._restamped.add(row.position)
+        self._restamped.add(refused.row.position)
         return Suspected(before=0)
 
     def _show(self, command: Show) -> None:

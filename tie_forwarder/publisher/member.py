@@ -33,6 +33,7 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from typing import Any
 
+from tie_forwarder.publisher.batch_size import MOST_ROWS
 from tie_forwarder.publisher.commands import (
     AskGap,
     Barrier,
@@ -64,8 +65,6 @@ from tie_forwarder.publisher.commands import (
 Life = Generator[Command, Any, None]
 Step = Generator[Command, Any, Any]
 
-FIRST_BATCH_ROWS = 200
-BATCH_ROWS = 1_000
 MOST_BOOST = 8.0
 
 STAY_OFF_SECONDS = 6.0
@@ -89,8 +88,8 @@ class Memory:
     """How much more patient it is for having been fenced."""
     newest: str = ""
     """Who published the newest record that it knows of; empty while it knows of none."""
-    limit: int = FIRST_BATCH_ROWS
-    """How many rows the next transaction takes at most."""
+    limit: int = MOST_ROWS
+    """How many rows the next transaction takes at most: fewer after a refusal, to find the refused row."""
     then_alone: bool = False
     """Whether the row after it comes alone, because Kafka refused a batch at it."""
     gap: int = 0
@@ -226,8 +225,8 @@ class Member:
     def _publish(self) -> Step:
         """Publishes until an error ends this life; returns after a refused record, to go on with a new producer.
 
-        Few rows at first, then many. A refused batch is cut before its first failed row; that row then comes alone, on
-        a new producer, and only if it is refused again is it the one. Then the batches grow again.
+        A refused batch is cut before its first failed row; that row then comes alone, on a new producer, and only if it
+        is refused again is it the one. Then the batches grow again.
 
         Returns also after a gap: the reason to go on, or None where another member has published meanwhile.
         """
@@ -247,7 +246,7 @@ class Member:
                 memory.reigned = True
                 memory.boost = 1.0
                 memory.newest = self._name
-                memory.limit = 1 if memory.then_alone else min(BATCH_ROWS, memory.limit * 2)
+                memory.limit = 1 if memory.then_alone else min(MOST_ROWS, memory.limit * 2)
                 memory.then_alone = False
             elif isinstance(result, (Suspected, RefusedAlone)):
                 before = result.before if isinstance(result, Suspected) else 0

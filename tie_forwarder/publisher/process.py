@@ -16,23 +16,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from tie_forwarder.backoff import Backoff
 from tie_forwarder.children.link import ParentLink
 from tie_forwarder.children.log import log, log_exception
 from tie_forwarder.memory import Thrift
 from tie_forwarder.publisher.at_least_once import AtLeastOnce
 from tie_forwarder.publisher.barriers import Barriers
+from tie_forwarder.publisher.batch_size import FIRST_ROWS, BatchSize
 from tie_forwarder.publisher.bootstrap import wait_for_kafka
 from tie_forwarder.publisher.causes import Causes
 from tie_forwarder.publisher.commands import Fenced, Gap, Leaving
 from tie_forwarder.publisher.deadline import Deadline
-from tie_forwarder.publisher.delivery import Delivery, Refused
+from tie_forwarder.publisher.delivery import Delivery
 from tie_forwarder.publisher.diagnosis import Diagnosis
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict
 from tie_forwarder.publisher.exactly_once import ExactlyOnce
 from tie_forwarder.publisher.grants import Grants
+from tie_forwarder.publisher.limits import Limits
 from tie_forwarder.publisher.listed_reader import ListedReader, UnlistedKind
 from tie_forwarder.publisher.member import Member, Memory, Rules
-from tie_forwarder.publisher.output_policy import OutputPolicy
 from tie_forwarder.publisher.partitions import Partitions
 from tie_forwarder.publisher.patience import Patience
 from tie_forwarder.publisher.producer import Producer
@@ -40,13 +42,15 @@ from tie_forwarder.publisher.repeats import Repeats
 from tie_forwarder.publisher.reports import LinkReports, verdict_fields
 from tie_forwarder.publisher.schema_ids import SchemaIds
 from tie_forwarder.publisher.seat import Seat
+from tie_forwarder.publisher.settings import PRODUCER
 from tie_forwarder.publisher.tail import Tail
+from tie_forwarder.publisher.topic_settings import COMPACTED_REMEDY, TopicSettings
 from tie_forwarder.publisher.transactions import Transactions
 from tie_forwarder.spool import Row
 
 _STATUS_SECONDS = 1.0
 _EXIT_AFTER_ERROR = 3
-_VAGUE = ("timeout", "connection", "unknown", "stuck", "transactions_unavailable")
+_VAGUE = ("timeout", "connection", "unknown", "stuck", "transactions_unavailable", "leader_election")
 _NAMELESS = ("topic_authorization", "cluster_authorization", "unknown_topic")
 
 
@@ -62,16 +66,24 @@ class PublisherProcess:
         self._grants = Grants(gap=Gap(*config["gap"]))
         self._barriers = Barriers()
         self._deadline = Deadline()
+        self._batch_size = BatchSize(config["batch_rows"] or FIRST_ROWS)
         self._reports = LinkReports(link)
         self._trouble: Verdict | None = None
         self._connected = False
         self._busy_since: float | None = None
+        self._progress = 0
         self._causes = Causes()
         self._repeats = Repeats()
+        topics = sorted(set(self._topics.values()))
+        self._topic_settings = TopicSettings(
+            connection=self._connection, topics=topics, on_compacted=self._on_compacted
+        )
+        self._limits = Limits(settings=self._topic_settings, options={**PRODUCER, **config["options"]})
         self._diagnosis = Diagnosis(
             connection=self._connection,
-            topics=sorted(set(self._topics.values())),
+            topics=topics,
             rights=["WRITE", "READ"] if config["delivery"] == "exactly_once" else ["WRITE"],
+            settings=self._topic_settings,
             causes=self._causes,
         )
         self._patience = Patience(
@@ -90,13 +102,7 @@ class PublisherProcess:
         threading.Thread(target=self._report_status, name="status", daemon=True).start()
         self._schema_ids.start()
         try:
-            if not wait_for_kafka(self._connection, stop=self._stop, on_trouble=self._note):
-                return 0
-            self._look_at_topics()
-            if self._config["delivery"] == "exactly_once":
-                self._publish_exactly_once()
-            else:
-                self._publish_at_least_once()
+            self._publish()
         except Fenced as fenced:
             self._reports.error(Verdict(ErrorClass.FENCED, "fenced", f"another member has taken over: {fenced}"))
             return _EXIT_AFTER_ERROR
@@ -111,15 +117,37 @@ class PublisherProcess:
             return 0
         return 0
 
+    def _publish(self) -> None:
+        if not wait_for_kafka(self._connection, stop=self._stop, on_trouble=self._note, on_progress=self._on_progress):
+            return
+        self._look_at_topics()
+        try:
+            if self._config["delivery"] == "exactly_once":
+                self._publish_exactly_once()
+            else:
+                self._publish_at_least_once()
+        finally:
+            # The last word: it tells the parent whether a batch was under way.
+            self._send_status()
+
     def _look_at_topics(self) -> None:
-        """A missing topic or right is told at the start, also while no event comes. Raises PublisherError."""
-        found = self._diagnosis.ask()
-        if found is not None and found.error_class is ErrorClass.BLOCKED:
-            raise PublisherError(found)
+        """A missing topic or right is told at the start, also while no event comes. Raises PublisherError.
+
+        The tail reads every partition, so that it has to wait until each has a leader.
+        """
+        backoff = Backoff(first_seconds=0.5, most_seconds=5.0)
+        while not self._stop.is_set():
+            self._on_progress()
+            found = self._diagnosis.ask()
+            if found is not None and found.error_class is ErrorClass.BLOCKED:
+                raise PublisherError(found)
+            if found is None or found.code != "leader_election" or self._config["delivery"] != "exactly_once":
+                return
+            self._note(found)
+            self._stop.wait(backoff.next_seconds())
 
     def _publish_exactly_once(self) -> None:
         topics = sorted(set(self._topics.values()))
-        OutputPolicy(connection=self._connection, topics=topics, on_compacted=self._reports.compacted).look_soon()
         resume: dict[str, Any] | None = self._config["resume"]
         member = Member(
             name=self._config["member"],
@@ -135,6 +163,7 @@ class PublisherProcess:
             reader=self._open_reader(),
             grants=self._grants,
             barriers=self._barriers,
+            batch_size=self._batch_size,
             seat=Seat(connection=self._connection, group=self._config["group"], deadline=self._deadline),
             reports=self._reports,
             make_transactions=self._make_transactions,
@@ -148,16 +177,18 @@ class PublisherProcess:
         delivery = Delivery(
             make_producer=self._make_producer,
             on_published=self._on_published,
-            on_refused=self._on_refused,
-            watch=self._patience.watch,
+            on_refused=self._reports.refused,
+            watch=self._watch,
         )
         AtLeastOnce(
             reader=self._open_reader(),
             grants=self._grants,
+            batch_size=self._batch_size,
             delivery=delivery,
             on_corrupt=self._reports.corrupt,
             on_open=self._on_open,
             on_batch=self._on_batch,
+            on_turn=self._on_progress,
         ).run()
 
     def _open_reader(self) -> ListedReader:
@@ -178,6 +209,7 @@ class PublisherProcess:
             member=self._config["member"],
             partitions=self._partitions,
             prefixes=self._schema_ids.wait(),
+            limits=self._limits,
             transactional_id=transactional_id,
         )
 
@@ -186,13 +218,26 @@ class PublisherProcess:
         return Transactions(
             producer=producer,
             deadline=self._deadline,
-            keep_waiting=lambda: not self._stop.is_set(),
-            watch=self._patience.watch,
+            keep_waiting=self._keep_waiting,
+            watch=self._watch,
             throttled=lambda: self._causes.throttled,
         )
 
+    def _on_progress(self) -> None:
+        """The main thread has come round, or waits for something that it will not wait for without a limit."""
+        self._progress += 1
+
+    def _watch(self, total: int, decided: int) -> bool:
+        self._on_progress()
+        return self._patience.watch(total, decided)
+
+    def _keep_waiting(self) -> bool:
+        self._on_progress()
+        return not self._stop.is_set()
+
     def _on_alive(self, busy: bool, trouble: Verdict | None) -> None:
         """The exactly-once delivery has come round: connected, and with a transaction under way or not."""
+        self._on_progress()
         self._schema_ids.check()
         self._connected = True
         self._busy_since = time.monotonic() if busy else None
@@ -220,8 +265,11 @@ class PublisherProcess:
             )
         self._busy_since = None
 
-    def _on_refused(self, refused: Refused) -> None:
-        self._reports.refused(refused.row, refused.verdict)
+    def _on_compacted(self, topics: Sequence[str]) -> None:
+        if self._config["delivery"] == "exactly_once":
+            for topic in topics:
+                log(logging.WARNING, "publisher.output.compacted", topic=topic, remedy=COMPACTED_REMEDY)
+            self._reports.compacted(topics, COMPACTED_REMEDY)
 
     def _report_error(self, verdict: Verdict) -> None:
         """Tells the parent why this process ends: the cause behind a mere timeout, the topic of a missing right."""
@@ -243,19 +291,25 @@ class PublisherProcess:
             overrun = self._deadline.overrun()
             if overrun:
                 detail = f"{overrun} has not ended in time"
+                self._send_status()
                 self._report_error(Verdict(ErrorClass.TRANSIENT, "timeout", detail))
                 os._exit(_EXIT_AFTER_ERROR)
-            busy = self._busy_since
-            trouble = self._trouble or self._schema_ids.trouble
-            self._reports.status(
-                {
-                    "connected": self._connected,
-                    "waiting_seconds": 0.0 if busy is None else time.monotonic() - busy,
-                    "trouble": None if trouble is None else verdict_fields(trouble),
-                }
-            )
+            self._send_status()
             thrift.look(self._grants.through)
             time.sleep(_STATUS_SECONDS)
+
+    def _send_status(self) -> None:
+        busy = self._busy_since
+        trouble = self._trouble or self._schema_ids.trouble
+        self._reports.status(
+            {
+                "connected": self._connected,
+                "waiting_seconds": 0.0 if busy is None else time.monotonic() - busy,
+                "trouble": None if trouble is None else verdict_fields(trouble),
+                "progress": self._progress,
+                "batch_rows": self._batch_size.next_process_rows,
+            }
+        )
 
     def _note(self, trouble: Verdict | None) -> None:
         self._trouble = trouble

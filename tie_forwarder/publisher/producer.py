@@ -17,14 +17,16 @@ from kafka import KafkaProducer
 from kafka.errors import KafkaConfigurationError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
+from tie_forwarder.publisher.limits import MOST_HEADER_BYTES, Limits
 from tie_forwarder.publisher.partitions import Partitions
 from tie_forwarder.publisher.prefixes import Prefixes
 from tie_forwarder.publisher.settings import BETWEEN_TRANSACTIONS_MS, PRODUCER, TRANSACTION_TIMEOUT_MS
+from tie_forwarder.records.dead_letter import DESTINATION as DEAD_LETTER
+from tie_forwarder.records.size import batch_bytes
 from tie_forwarder.spool import Row
 
 _SLICE_SECONDS = 0.1
 _CLOSE_SECONDS = 2.0
-_MOST_HEADER_BYTES = 64 * 1024
 
 
 class Sent(NamedTuple):
@@ -32,6 +34,15 @@ class Sent(NamedTuple):
 
     row: Row
     future: Any
+
+
+class Refused(NamedTuple):
+    """A row that Kafka refuses by itself, and why."""
+
+    row: Row
+    verdict: Verdict
+    letter_bytes: int | None = None
+    """How large the dead letter may be as a batch of its own; None where that is not known."""
 
 
 class Producer:
@@ -47,10 +58,11 @@ class Producer:
         partitions: Partitions,
         transactional_id: str | None = None,
         prefixes: Prefixes | None = None,
+        limits: Limits | None = None,
     ) -> None:
         """`member` is who the records say has published them; None where it is no member of a group.
 
-        `prefixes` are the bytes of a schema registry, where there is one.
+        `prefixes` are the bytes of a schema registry, where there is one. Without `limits` Kafka alone judges sizes.
         """
         self._settings = {**PRODUCER, **options, **connection}
         self._retry_backoff_ms = self._settings["retry_backoff_ms"]
@@ -65,6 +77,7 @@ class Producer:
         self._added = [] if member is None else [("ce_forwarder", member.encode())]
         self._partitions = partitions
         self._prefixes = prefixes or Prefixes()
+        self._limits = limits
         self._producer: Any = None
 
     @property
@@ -87,22 +100,61 @@ class Producer:
         self._producer._accumulator.config["retry_backoff_ms"] = self._retry_backoff_ms  # noqa: SLF001
         self._producer._estimate_size_in_bytes = _at_most  # noqa: SLF001 - the exact size costs as much as the record
 
+    def sift(self, rows: Sequence[Row]) -> tuple[list[Row], list[Refused]]:
+        """Those that may be sent, and those that are too large for their topics.
+
+        May block for a second to read the limits again. Raises PublisherError like `send`.
+        """
+        limits = self._limits
+        if limits is None:
+            return list(rows), []
+        harmless = {name: limits.harmless_value_bytes(topic) for name, topic in self._topics.items()}
+        large = [row for row in rows if len(row.record.value) > harmless[row.record.destination]]
+        refused = [Refused(row, verdict, self._letter_bytes()) for row in large if (verdict := self._excess(row))]
+        positions = {each.row.position for each in refused}
+        return [row for row in rows if row.position not in positions], refused
+
+    def refused_alone(self, row: Row, verdict: Verdict) -> Refused:
+        """Kafka has refused the row, which was alone: what is to be reported. May block for a second."""
+        if self._limits is not None and verdict.code == "too_large":
+            verdict = self._limits.learn(*self._parts(row))
+        return Refused(row, verdict, self._letter_bytes())
+
+    def refused_among_others(self, verdict: Verdict) -> None:
+        """Kafka has refused a batch for one of its rows. May block for a second."""
+        if self._limits is not None and verdict.code == "too_large":
+            self._limits.read_again()
+
+    def _excess(self, row: Row) -> Verdict | None:
+        assert self._limits is not None
+        return self._limits.excess(*self._parts(row))
+
+    def _parts(self, row: Row) -> tuple[str, bytes | None, bytes, list[tuple[str, bytes]]]:
+        record = row.record
+        value = self._prefixes.before(record) + record.value
+        return self._topics[record.destination], record.key, value, [*record.headers, *self._added]
+
+    def _letter_bytes(self) -> int | None:
+        """Without what is added to the record here."""
+        room = None if self._limits is None else self._limits.room(self._topics[DEAD_LETTER])
+        return None if room is None else room - batch_bytes(None, 0, self._added)
+
     def send(self, row: Row, *, timestamp_ms: int | None = None, partition: int | None = None) -> Any:
         """Hands the row over and returns its future. Blocks up to `max_block_ms` for the topic's metadata.
 
         Raises PublisherError; one of class POISON concerns this row alone and leaves the producer whole.
         """
         record = row.record
-        topic, prefix = self._topics[record.destination], self._prefixes.before(record)
+        topic, key, value, headers = self._parts(row)
         try:
             count = len(self._producer.partitions_for(topic))
             if partition is None:
-                partition = self._partitions.of(record.key, record.event_id, count)
+                partition = self._partitions.of(key, record.event_id, count)
             return self._producer.send(
                 topic,
-                value=prefix + record.value,
-                key=record.key,
-                headers=[*record.headers, *self._added],
+                value=value,
+                key=key,
+                headers=headers,
                 partition=partition,
                 timestamp_ms=record.received_at_ms if timestamp_ms is None else timestamp_ms,
             )
@@ -169,4 +221,4 @@ def _at_most(key: bytes | None, value: bytes | None, _: object) -> int:
 
     Headers are bounded where records are rendered.
     """
-    return len(key or b"") + len(value or b"") + _MOST_HEADER_BYTES
+    return len(key or b"") + len(value or b"") + MOST_HEADER_BYTES

@@ -10,8 +10,8 @@ from tie_forwarder.children.frames import Kind, encode
 from tie_forwarder.children.link import ParentLink
 from tie_forwarder.publisher.commands import Reason, Role
 from tie_forwarder.publisher.errors import Verdict
+from tie_forwarder.publisher.producer import Refused
 from tie_forwarder.publisher.tail import Found, Positions, TopicIds
-from tie_forwarder.spool import Row
 
 
 class LinkReports:
@@ -28,9 +28,11 @@ class LinkReports:
         """Kafka is proven to have the rows at these positions."""
         self._report({"published": ranges(positions), "seconds": seconds})
 
-    def refused(self, row: Row, verdict: Verdict) -> None:
+    def refused(self, refused: Refused) -> None:
         """Kafka refuses this row by itself."""
-        self._report({"refused": {"position": row.position, "code": verdict.code, "detail": verdict.detail}})
+        verdict = refused.verdict
+        told = {"position": refused.row.position, "code": verdict.code, "detail": verdict.detail}
+        self._report({"refused": {**told, "letter_bytes": refused.letter_bytes}})
 
     def corrupt(self, positions: Sequence[int]) -> None:
         """These rows of the spool are damaged."""

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 from kafka import KafkaConsumer, TopicPartition
 
 from tie_forwarder.publisher.commands import Seen
+from tie_forwarder.publisher.offsets import first_offsets_since, offsets
 from tie_forwarder.publisher.settings import refresh_soon
 
 Positions: TypeAlias = "dict[str, dict[int, int]]"
@@ -76,7 +77,7 @@ class Tail:
         of the old one says nothing of it, so its reading begins by time, as in `seek_by_time`.
         """
         self.seek_by_time(since_ms)
-        ends = self._uncommitted.end_offsets(self._assigned)
+        ends = offsets(self._uncommitted.end_offsets, self._assigned)
         for partition in self._assigned:
             position = positions.get(partition.topic, {}).get(partition.partition, 0)
             same = topic_ids.get(partition.topic, "") == self.topic_ids.get(partition.topic, "")
@@ -91,11 +92,10 @@ class Tail:
         transaction, for which `offsets_for_times` of a read_committed consumer says None.
         """
         self._assign()
-        ends = self._committed.end_offsets(self._assigned)
-        found = self._committed.offsets_for_times(dict.fromkeys(self._assigned, since_ms))
-        for partition in self._assigned:
-            offset = found.get(partition)
-            self._committed.seek(partition, ends[partition] if offset is None else offset.offset)
+        ends = offsets(self._committed.end_offsets, self._assigned)
+        found = first_offsets_since(self._committed, self._assigned, since_ms)
+        for partition, offset in found.items():
+            self._committed.seek(partition, ends[partition] if offset is None else offset)
 
     def read(self, *, ahead: bool = True) -> list[Found]:
         """The next committed records of our kind, waiting a little for some.
@@ -115,7 +115,7 @@ class Tail:
             self._uncommitted.topics()  # asks the cluster anew, so that partitions added a moment ago are known
         self._take_new_partitions()
         consumer = self._uncommitted if high_watermark else self._committed
-        self._mark = dict(consumer.end_offsets(self._assigned))
+        self._mark = offsets(consumer.end_offsets, self._assigned)
         if high_watermark:
             self._refuse_shorter_topics()
 
@@ -125,13 +125,13 @@ class Tail:
 
     def held_back(self) -> dict[TopicPartition, int]:
         """The last stable offset of the partitions in which an open transaction keeps readers from the end."""
-        stable = self._committed.end_offsets(self._assigned)
-        ends = self._uncommitted.end_offsets(self._assigned)
+        stable = offsets(self._committed.end_offsets, self._assigned)
+        ends = offsets(self._uncommitted.end_offsets, self._assigned)
         return {place: stable[place] for place in self._assigned if stable[place] < ends[place]}
 
     def stable_ends(self) -> Ends:
         """The last stable offset by topic and partition, partitions that were just added included."""
-        ends = self._committed.end_offsets(self._partitions())
+        ends = offsets(self._committed.end_offsets, self._partitions())
         return {(place.topic, place.partition): end for place, end in ends.items()}
 
     def positions(self) -> Positions:
@@ -157,8 +157,8 @@ class Tail:
         Partitions that were added since are read from now on.
         """
         self._take_new_partitions()
-        stable = self._committed.end_offsets(self._assigned)
-        ends = self._uncommitted.end_offsets(self._assigned)
+        stable = offsets(self._committed.end_offsets, self._assigned)
+        ends = offsets(self._uncommitted.end_offsets, self._assigned)
         held_back = [partition for partition in self._assigned if ends[partition] > stable[partition]]
         if not held_back:
             self._peeked = {}

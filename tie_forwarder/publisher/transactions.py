@@ -19,7 +19,7 @@ from kafka.errors import KafkaTimeoutError
 from tie_forwarder.publisher.commands import Fenced
 from tie_forwarder.publisher.deadline import Deadline
 from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
-from tie_forwarder.publisher.producer import Producer, Sent
+from tie_forwarder.publisher.producer import Producer, Refused, Sent
 from tie_forwarder.publisher.settings import TRANSACTION_TIMEOUT_MS, refresh_soon
 from tie_forwarder.publisher.tail import Ends
 from tie_forwarder.spool import Row
@@ -84,6 +84,20 @@ class Transactions:
             except Exception as error:  # noqa: BLE001 - the library's edge: whatever it raises is translated
                 _raise(classify(error), error)
             return
+
+    def sift(self, rows: Sequence[Row]) -> tuple[list[Row], list[Refused]]:
+        """As the producer does."""
+        return self._producer.sift(rows)
+
+    def refused(self, rows: Sequence[Row], verdict: Verdict) -> Refused | None:
+        """Kafka has refused a transaction with these rows: what is to be reported where it had one row alone.
+
+        May block for a second.
+        """
+        if len(rows) == 1:
+            return self._producer.refused_alone(rows[0], verdict)
+        self._producer.refused_among_others(verdict)
+        return None
 
     def publish(
         self,

@@ -33,12 +33,16 @@ def render_refused(record: Record, *, reason: Reason, detail: str, keep_bytes: i
     """The dead letter of a record that cannot be published: its value cut to `keep_bytes`.
 
     `original_size` and `sha256` describe the whole value. Of a dead letter that is refused in its turn the first reason
-    stays readable in `detail`, and size and digest stay those of the first value.
+    stays readable in `detail`, and size and digest stay those of the first value; where it is cut for the same reason
+    once more, `detail` stays as it is.
     """
     before = dict(record.headers)
-    if "reason" in before:
-        first = before["reason"].decode(errors="replace")
-        detail = f"{detail}; first: {first}: {before.get('detail', b'').decode(errors='replace')}"
+    first = before.get("reason", b"").decode(errors="replace")
+    first_detail = before.get("detail", b"").decode(errors="replace")
+    if first == reason.value:
+        detail = first_detail
+    elif first:
+        detail = f"{detail}; first: {first}: {first_detail}"
     headers = {
         "reason": reason.value.encode(),
         "detail": clean(detail),

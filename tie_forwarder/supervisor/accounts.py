@@ -33,8 +33,6 @@ class Accounts:
         """The ledger as of the last commit."""
         self.letters = LastLetters(now=now)
         """The last dead letters, and how many there were."""
-        self.invalid = 0
-        """How many events intake has made dead letters; those that Kafka refused are not among them."""
         self.last_drop_at: float | None = None
         """When an event was last lost, in seconds since the epoch."""
         self.last_drop_reason = ""
@@ -60,7 +58,6 @@ class Accounts:
             if one.reason is not None:
                 self._metrics.dead_lettered.labels(one.reason).inc()
                 self.letters.note(one.record, kind=one.kind)
-                self.invalid += 1
 
     def on_filtered(self, filtered: Filtered) -> None:
         """Intake has judged an event that is not forwarded."""
@@ -107,11 +104,13 @@ class Accounts:
         self.snapshot = ledger.snapshot(in_spool)
         self._metrics.ledger_imbalance.set(self.snapshot["imbalance"])
 
-    def on_dead_lettered(self, letters: Sequence[Record]) -> None:
-        """Events that Kafka refuses have become dead letters; a letter that is cut once more is none of them."""
+    def on_dead_lettered(self, letters: Sequence[Record], *, shortened: Sequence[Record]) -> None:
+        """Events that Kafka refuses have become dead letters; `shortened` are letters that it refused in their turn."""
         for letter in letters:
             self._metrics.dead_lettered.labels(dict(letter.headers)["reason"].decode()).inc()
             self.letters.note(letter, kind=_kind_of(letter))
+        for letter in shortened:
+            self.letters.change(letter)
 
     def on_unreadable(self, count: int) -> None:
         """Rows of the spool could not be saved with the others."""

@@ -36,14 +36,13 @@ def publisher_configuration(
     config: Config,
     *,
     resume: dict[str, Any] | None,
+    batch_rows: int | None = None,
     unlisted: Collection[str] = (),
     spool: tuple[int, int] | None = None,
     gap: Gap = NO_GAP,
 ) -> dict[str, Any]:
-    """For the publisher process; `resume` is what its predecessor left, `unlisted` the kinds that it met besides, and
-    `spool` the file that this process has open.
-
-    `gap` is the last gap in this member's receiving.
+    """For the publisher process: `resume` and `batch_rows` are what its predecessor left, `unlisted` the kinds that it
+    met besides, `spool` is the file that this process has open, and `gap` the last gap in this member's receiving.
 
     Reads secret files now, so that a renewed one is taken up; raises ForwarderError when one cannot be read, or when a
     kind has no topic at all.
@@ -70,6 +69,7 @@ def publisher_configuration(
         "margin_seconds": config.group.margin_seconds,
         "resume": resume,
         "gap": list(gap),
+        "batch_rows": batch_rows,
         "spool_directory": str(config.spool.directory),
         "spool_identity": spool,
     }

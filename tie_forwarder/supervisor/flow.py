@@ -29,6 +29,7 @@ from tie_forwarder.supervisor.pace import Pace
 from tie_forwarder.supervisor.peers import Peers
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch, Reception
+from tie_forwarder.supervisor.refusals import Refusal
 from tie_forwarder.supervisor.roles import describe
 from tie_forwarder.supervisor.source import Source
 from tie_forwarder.supervisor.window import Window
@@ -258,8 +259,10 @@ class Flow:
 
     def _on_refused(self, _: Source, report: dict[str, Any]) -> None:
         refused = report["refused"]
-        self._writer.refuse(refused["position"], code=refused["code"], detail=refused["detail"])
-        self._accounts.on_publish_error("poison", refused["code"])
+        code, detail = refused["code"], refused["detail"]
+        self._writer.refuse(refused["position"], Refusal(code, detail, refused["letter_bytes"]))
+        self._accounts.on_publish_error("poison", code)
+        self._log.warning("publisher.refused", code=code, detail=detail, effect="it becomes a dead letter")
 
     def _on_barrier(self, source: Source, report: dict[str, Any]) -> None:
         self._barriers[source] = report["barrier"]

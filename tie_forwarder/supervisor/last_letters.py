@@ -41,11 +41,16 @@ class LastLetters:
 
     def note(self, record: Record, *, kind: str) -> None:
         """A dead letter has been made."""
-        letter = _Letter(kind, record.event_id, record.headers, len(record.value), record.value[:_FIRST_BYTES])
         # Replaced as a whole, so that reading needs no lock.
-        self._letters = (letter, *self._letters[: _KEPT - 1])
+        self._letters = (_letter(record, kind), *self._letters[: _KEPT - 1])
         self.total += 1
         self.noted_at = self._now()
+
+    def change(self, record: Record) -> None:
+        """A dead letter that was noted before was refused and cut: what Kafka stores is this."""
+        self._letters = tuple(
+            _letter(record, letter.kind) if letter.event_id == record.event_id else letter for letter in self._letters
+        )
 
     def report(self, *, with_payload: bool = True) -> list[dict[str, Any]]:
         """The newest first, as JSON values; everything in them is printable. Without payload, its bytes are null."""
@@ -54,6 +59,10 @@ class LastLetters:
             self._report = [_described(letter) for letter in letters]
             self._reported = letters
         return self._report if with_payload else [{**letter, "first_bytes": None} for letter in self._report]
+
+
+def _letter(record: Record, kind: str) -> _Letter:
+    return _Letter(kind, record.event_id, record.headers, len(record.value), record.value[:_FIRST_BYTES])
 
 
 def _described(letter: _Letter) -> dict[str, Any]:

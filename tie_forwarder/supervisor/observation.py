@@ -84,7 +84,8 @@ class Observation:
         now = time.time()
         certificates = self._certificates.current(config)
         letters = self._accounts.letters
-        self._surge.look(received=self._accounts.snapshot["received"], invalid=self._accounts.invalid)
+        ledger = self._accounts.snapshot
+        self._surge.look(received=ledger["received"], published=ledger["published"], dead=letters.total)
         facts = self._facts(now, stopping, certificates)
         assessment = self._assess(facts)
         # By the same facts, so that there is a reason whenever it is not ready.

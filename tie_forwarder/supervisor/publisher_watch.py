@@ -13,6 +13,9 @@ from tie_forwarder.supervisor.receiver_watch import Replacement
 
 _FIRST_HEARTBEAT_SECONDS = 30.0
 _HEARTBEAT_SECONDS = 10.0
+_STANDSTILL_LOOKS = 60
+"""Statuses, one each second. Longer than any other time limit of the publisher's main thread. Counted in statuses,
+because a process that was stopped as a whole has sent none meanwhile."""
 _CALM_SECONDS = 5.0
 """Longer than a process takes to meet again what ended the one before it."""
 _MOST_MEMBERS = 20
@@ -75,6 +78,8 @@ class PublisherWatch:
         self.trouble: Trouble | None = None
         self.compacted: Compacted | None = None
         """The output topics that forget events; None when all is well, or nothing is known."""
+        self.batch_rows: int | None = None
+        """With how many rows the next process begins; None while none has told."""
         self.unlisted: frozenset[str] = frozenset()
         """Kinds that `dxl.events` does not list, and that still had events in the spool."""
         self._trouble_was_the_end = False
@@ -85,6 +90,8 @@ class PublisherWatch:
         """A new process starts now."""
         self._started_at = self._monotonic()
         self._status_at: float | None = None
+        self._progress: int | None = None
+        self._standstill_looks = 0
         self._well_since: float | None = None
         self.connected = False
         self.waiting_seconds = 0.0
@@ -100,6 +107,9 @@ class PublisherWatch:
     def on_status(self, body: dict[str, Any]) -> None:
         """A status frame has come."""
         self._status_at = self._monotonic()
+        self._standstill_looks = self._standstill_looks + 1 if body["progress"] == self._progress else 0
+        self._progress = body["progress"]
+        self.batch_rows = body["batch_rows"]
         self.connected = body["connected"]
         if self.connected:
             self._connected_at = self._status_at
@@ -167,6 +177,8 @@ class PublisherWatch:
             return Replacement("heartbeat_late", "it gave no sign of life after its start") if late else None
         if now - self._status_at > _HEARTBEAT_SECONDS:
             return Replacement("heartbeat_late", f"no sign of life for {now - self._status_at:.0f} s")
+        if self._standstill_looks >= _STANDSTILL_LOOKS:
+            return Replacement("heartbeat_late", f"its main thread has stood still for {self._standstill_looks} s")
         return None
 
     def _take(self, trouble: Trouble) -> None:

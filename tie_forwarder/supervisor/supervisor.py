@@ -98,6 +98,7 @@ class Supervisor:
             configuration=lambda: publisher_configuration(
                 self._config,
                 resume=self._publisher.resume,
+                batch_rows=self._publisher.batch_rows,
                 unlisted=self._publisher.unlisted,
                 spool=self._spool.identity,
                 gap=self._peers.gap,

@@ -1,4 +1,4 @@
-"""Noticing that much of what comes is no valid event: a flood of nonsense, or events that we misread."""
+"""Noticing that many events become dead letters: invalid ones, ones that we misread, ones that Kafka refuses."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 _WITHIN_SECONDS = 60.0
-_LEAST_INVALID = 20
+_LEAST_DEAD = 20
 _LEAST_SHARE = 0.1
 
 
@@ -19,20 +19,21 @@ class Surge:
     ) -> None:
         self._monotonic = monotonic
         self._now = now
-        self._looks: deque[tuple[float, int, int]] = deque()
+        self._looks: deque[tuple[float, int, int, int]] = deque()
         self.seen_at: float | None = None
         """When it was last so, in seconds since the epoch."""
         self.text = ""
 
-    def look(self, *, received: int, invalid: int) -> None:
-        """Takes down the counts since the start as they are now."""
+    def look(self, *, received: int, published: int, dead: int) -> None:
+        """Takes down the counts since the start as they are now: events received, records published, dead letters."""
         moment = self._monotonic()
         if not self._looks or moment - self._looks[-1][0] >= 1.0:
-            self._looks.append((moment, received, invalid))
+            self._looks.append((moment, received, published, dead))
         while moment - self._looks[0][0] > _WITHIN_SECONDS:
             self._looks.popleft()
-        _, received_before, invalid_before = self._looks[0]
-        came, found = received - received_before, invalid - invalid_before
-        if found >= _LEAST_INVALID and found >= _LEAST_SHARE * came:
+        _, received_before, published_before, dead_before = self._looks[0]
+        # What Kafka refuses may come from a backlog, while nothing is received.
+        came, found = max(received - received_before, published - published_before), dead - dead_before
+        if found >= _LEAST_DEAD and found >= _LEAST_SHARE * came:
             self.seen_at = self._now()
-            self.text = f"{found} of the last {max(came, found)} events are no valid ones"
+            self.text = f"{found} of the last {max(came, found)} events became dead letters"

@@ -15,7 +15,7 @@ from tie_forwarder.spool import Changes, CorruptRow, Incoming, Outcome, Spool, m
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.arrivals import Arrivals
 from tie_forwarder.supervisor.pace import Pace
-from tie_forwarder.supervisor.refusals import dead_letter_of
+from tie_forwarder.supervisor.refusals import Refusal, dead_letter_of
 from tie_forwarder.supervisor.window import Window
 
 _RETRY_SECONDS = 1.0
@@ -45,8 +45,9 @@ class Writer:
         self._incoming: list[Incoming] = []
         self._published: list[tuple[int, int]] = []
         self._settled: list[tuple[int, int]] = []
-        self._refused: dict[int, tuple[str, str]] = {}
+        self._refused: dict[int, Refusal] = {}
         self._newly_dead: list[Record] = []
+        self._shortened: list[Record] = []
         self._corrupt: set[int] = set()
         self._seen: list[bytes] = []
         self._committed_at = 0.0
@@ -82,9 +83,9 @@ class Writer:
         """The rows in these ranges, both ends included, are published."""
         self._published += published
 
-    def refuse(self, position: int, *, code: str, detail: str) -> None:
+    def refuse(self, position: int, refusal: Refusal) -> None:
         """Kafka does not take this row."""
-        self._refused[position] = (code, detail)
+        self._refused[position] = refusal
 
     def set_aside(self, corrupt: Sequence[int]) -> None:
         """These rows cannot be read."""
@@ -109,7 +110,7 @@ class Writer:
         self.disk_error = outcome.error
         self._accounts.on_commit(changes, outcome, self._committed_at - started, self._spool.events)
         if outcome.replaced:
-            self._accounts.on_dead_lettered(self._newly_dead)
+            self._accounts.on_dead_lettered(self._newly_dead, shortened=self._shortened)
         self._remember(outcome)
         self._incoming = []
         self.removals_pending = outcome.removals_pending
@@ -135,22 +136,22 @@ class Writer:
 
     def _changes(self, keep_through: int) -> Changes:
         replaced = []
-        self._newly_dead = []
+        self._newly_dead, self._shortened = [], []
         set_aside = [(position, "corrupt") for position in sorted(self._corrupt)]
-        for position, (code, detail) in self._refused.items():
+        for position, refusal in self._refused.items():
             try:
                 row = self._spool.fetch(position)
             except CorruptRow:
                 set_aside.append((position, "corrupt"))
                 continue
             if row is not None:
-                letter = dead_letter_of(row.record, code=code, detail=detail)
+                letter = dead_letter_of(row.record, refusal)
                 if letter is None:
                     set_aside.append((position, "refused"))
                 else:
                     replaced.append((position, letter))
-                    if row.record.destination != letter.destination:
-                        self._newly_dead.append(letter)
+                    new = row.record.destination != letter.destination
+                    (self._newly_dead if new else self._shortened).append(letter)
         return Changes(
             incoming=self._incoming,
             published=self._published,

@@ -28,7 +28,7 @@ def steps(settings: dict[str, Any]) -> Iterator[Step]:
     """`connection` is kafka-python's; `topics` are names; `group` and `replay` are transactional ids.
 
     `group` is None with at_least_once; `codec` is that of the producer, or None; `create` says whether missing topics
-    are to be made; `memory_seconds` is how far back a member may read.
+    are to be made; `memory_seconds` is how far back a member may read; `largest` is the largest batch of each topic.
     """
     logging.getLogger("kafka").addHandler(logging.NullHandler())  # what it has to say stands in the findings
     connection = settings["connection"]
@@ -120,6 +120,7 @@ def _topics(inquiry: Inquiry, settings: dict[str, Any]) -> Iterator[Step]:
         memory_seconds=settings["memory_seconds"],
         codec=settings["codec"],
         decodable=decodable_codecs(),
+        largest=settings["largest"],
     )
     yield Trying("topic.exists", names[0])
     found = inquiry.topics(names)

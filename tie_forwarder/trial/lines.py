@@ -41,7 +41,7 @@ LINES = {
     "topic.in_sync": "`min.insync.replicas` can be reached, and one broker may die",
     "topic.retention": "records stay longer than a member may need to read back",
     "topic.cleanup": "it is not compacted",
-    "topic.size": "`max.message.bytes` takes the largest event of DXL",
+    "topic.size": "`max.message.bytes` takes the largest event of DXL with its key and headers",
     "topic.compression": "this installation can decode the codec in which the topic's records are kept",
     "topic.timestamps": "records keep the time of receipt as their timestamp",
     "topic.rights": "this user may do there what `kafka.delivery` needs",

@@ -11,6 +11,7 @@ from tie_forwarder.config import Config
 from tie_forwarder.config.fabric_file import FabricFile
 from tie_forwarder.publisher.replay_id import replay_id
 from tie_forwarder.supervisor.blueprint import publisher_configuration
+from tie_forwarder.trial.largest import largest_batches
 
 
 class Plan(NamedTuple):
@@ -98,6 +99,7 @@ def _kafka(config: Config, told: dict[str, Any], *, create_topics: bool) -> dict
         "replay": replay_id(config.group.name),
         "codec": told["options"].get("compression_type"),
         "create": create_topics,
+        "largest": largest_batches(config),
         "memory_seconds": config.group.window_seconds + config.group.margin_seconds,
     }
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from tie_forwarder.events.document import MAX_BYTES
 from tie_forwarder.publisher.errors import REMEDIES
 from tie_forwarder.trial.finding import Finding, failed, not_tried, ok, warning
 
@@ -25,6 +24,8 @@ class Needs(NamedTuple):
     """That of the producer; None where it does not compress."""
     decodable: Sequence[str]
     """The codecs whose libraries are installed."""
+    largest: Mapping[str, int]
+    """By topic the size of a batch with the largest record alone."""
 
 
 def judge(name: str, topic: Topic, needs: Needs) -> Iterator[Finding]:
@@ -104,15 +105,15 @@ def _cleanup(name: str, topic: Topic, needs: Needs) -> Finding:
     return say(code, name, text, _COMPACTED)
 
 
-def _size(name: str, topic: Topic, _: Needs) -> Finding:
+def _size(name: str, topic: Topic, needs: Needs) -> Finding:
     code = "topic.size"
     if "max.message.bytes" not in topic.settings:
         return _untold(code, name, topic, "max.message.bytes")
-    largest = int(topic.settings["max.message.bytes"])
-    if largest < MAX_BYTES:
-        text = f"max.message.bytes={largest}: larger events end as dead letters that are cut; DXL carries {MAX_BYTES}"
-        return warning(code, name, text, f"set max.message.bytes={2 * _MEGABYTE}")
-    return ok(code, name, f"max.message.bytes={largest}, and DXL carries {MAX_BYTES}")
+    limit, largest = int(topic.settings["max.message.bytes"]), needs.largest[name]
+    text = f"max.message.bytes={limit}, and the largest event of DXL makes {largest} with its key and headers"
+    if limit < largest:
+        return warning(code, name, f"{text}: what is too large becomes a dead letter", f"set it to {2 * _MEGABYTE}")
+    return ok(code, name, text)
 
 
 def _compression(name: str, topic: Topic, needs: Needs) -> Finding:
