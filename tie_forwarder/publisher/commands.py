@@ -43,6 +43,18 @@ class Seen(NamedTuple):
     received_at_ms: int
 
 
+class Gap(NamedTuple):
+    """A time in which this member could not receive while another member could: that one may have events to itself."""
+
+    number: int = 0
+    """Counts the gaps of this main process; 0 while there was none."""
+    is_open: bool = False
+    """Whether this member cannot receive now."""
+
+
+NO_GAP = Gap()
+
+
 @dataclass(frozen=True)
 class SeekTail:
     """Puts the tail where this member's memory says, or by time where it has none. Answer: None."""
@@ -95,6 +107,16 @@ class SeatIsVacant:
 
 
 @dataclass(frozen=True)
+class AskGap:
+    """The last gap in this member's own receiving. Answer: `Gap`."""
+
+
+@dataclass(frozen=True)
+class LeaveSeat:
+    """Leaves the group's seat vacant, unless it is already, so that a standby need not wait. Answer: None."""
+
+
+@dataclass(frozen=True)
 class OpenProducer:
     """A new producer with the group's transactional id; its initialisation fences every other. Answer: None."""
 
@@ -128,8 +150,8 @@ class Show:
 
 
 Command: TypeAlias = (
-    "SeekTail | ReadTail | MarkEnd | ReachedMark | PeekBeyond | Barrier | OldestEvent | SeatIsVacant | OpenProducer"
-    " | CommitHanging | DropProducer | PublishBatch | Show"
+    "SeekTail | ReadTail | MarkEnd | ReachedMark | PeekBeyond | Barrier | OldestEvent | SeatIsVacant | AskGap"
+    " | LeaveSeat | OpenProducer | CommitHanging | DropProducer | PublishBatch | Show"
 )
 
 

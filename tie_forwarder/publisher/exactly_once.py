@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,8 +12,10 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
+from tie_forwarder.children.log import log
 from tie_forwarder.publisher.barriers import Barriers
 from tie_forwarder.publisher.commands import (
+    AskGap,
     Barrier,
     BatchResult,
     Command,
@@ -22,6 +25,7 @@ from tie_forwarder.publisher.commands import (
     Fenced,
     Hidden,
     Idle,
+    LeaveSeat,
     Leaving,
     MarkEnd,
     OldestEvent,
@@ -107,6 +111,8 @@ class ExactlyOnce:
             Barrier: self._pass_barrier,
             OldestEvent: lambda _: self._reader.oldest_received_at_ms(),
             SeatIsVacant: lambda _: self._seat.is_vacant(),
+            AskGap: lambda _: self._grants.gap,
+            LeaveSeat: self._leave_seat,
             OpenProducer: self._open_producer,
             CommitHanging: self._commit_hanging,
             DropProducer: self._drop_producer,
@@ -176,6 +182,14 @@ class ExactlyOnce:
         self._barriers.ask(self._reports.barrier, stop=self._stop)
         self._read_to = 0
 
+    def _leave_seat(self, _: LeaveSeat) -> None:
+        self._unseen.clear()  # the tail reads what is not reported as published
+        vacant = self._seat.is_vacant() or self._seat.vacate()
+        log(
+            logging.INFO, "publisher.lets_others_first", seat="vacant" if vacant else "unknown",
+            why="another member may have events that this one has missed",
+        )  # fmt: skip
+
     def _open_producer(self, _: OpenProducer) -> None:
         self._unseen.clear()
         self._transactions = self._make_transactions()
@@ -208,7 +222,7 @@ class ExactlyOnce:
         if self._unseen.overdue():
             return Hidden()
         patience = _UNSEEN_SECONDS if self._unseen else _IDLE_SECONDS
-        if not self._grants.wait_beyond(self._read_to, timeout_seconds=patience):
+        if not self._grants.wait_beyond(self._read_to, timeout_seconds=patience, gap=self._member.memory.gap):
             return Idle()
         through = self._grants.through
         page = self._reader.read(after=self._read_to, through=through, limit=command.limit)

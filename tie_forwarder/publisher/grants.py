@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import threading
 
+from tie_forwarder.publisher.commands import NO_GAP, Gap
+
 
 class Grants:
-    """The highest position granted by the main process. Thread-safe."""
+    """The highest position granted by the main process, and the gap that it reported last. Thread-safe.
 
-    def __init__(self) -> None:
+    The main process reports a gap before it grants what was received after it, and both come through the same pipe: so
+    nothing from after the gap is read by a member that has not yet dealt with it.
+    """
+
+    def __init__(self, *, gap: Gap = NO_GAP) -> None:
         self._changed = threading.Condition()
         self._through = 0
+        self._gap = gap
         self._closed = False
 
     @property
@@ -22,6 +29,17 @@ class Grants:
     def closed(self) -> bool:
         """Whether nothing is to be read any more."""
         return self._closed
+
+    @property
+    def gap(self) -> Gap:
+        """The last gap in this member's own receiving."""
+        return self._gap
+
+    def note_gap(self, gap: Gap) -> None:
+        """There is another gap, or the last one has ended."""
+        with self._changed:
+            self._gap = gap
+            self._changed.notify_all()
 
     def raise_to(self, through: int) -> None:
         """Grants more."""
@@ -35,8 +53,10 @@ class Grants:
             self._closed = True
             self._changed.notify_all()
 
-    def wait_beyond(self, position: int, *, timeout_seconds: float) -> bool:
-        """Blocks until more than `position` is granted; false after the timeout or when closed."""
+    def wait_beyond(self, position: int, *, timeout_seconds: float, gap: int = 0) -> bool:
+        """Block until more than `position` is granted; false after the timeout, when closed or at a gap after `gap`."""
         with self._changed:
-            self._changed.wait_for(lambda: self._closed or self._through > position, timeout_seconds)
-            return not self._closed and self._through > position
+            self._changed.wait_for(
+                lambda: self._closed or self._gap.number > gap or self._through > position, timeout_seconds
+            )
+            return not self._closed and self._gap.number <= gap and self._through > position

@@ -19,6 +19,9 @@ Invariants, each with the accident that its absence causes:
   5. A producer is never used again after an error, and a commit with an unchecked or failed future is none.
   6. "An error, so take over at once" would make two members fence each other for ever: whoever is fenced stands by, and
      more patiently each time.
+  7. A member that may have missed events which another member has (a `Gap`) lets that one publish first: it leaves the
+     seat and stays off it for a bounded time. (Else it publishes newer events at once, and the missed ones follow 30 s
+     later, out of order.) It does so once for each gap, and never leaves a seat on which somebody else has published.
 
 Pure: yields commands, is sent answers. The clock and the randomness are parameters.
 """
@@ -30,6 +33,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tie_forwarder.publisher.commands import (
+    AskGap,
     Barrier,
     Command,
     CommitHanging,
@@ -37,6 +41,7 @@ from tie_forwarder.publisher.commands import (
     DropProducer,
     Hidden,
     Idle,
+    LeaveSeat,
     MarkEnd,
     OldestEvent,
     OpenProducer,
@@ -61,6 +66,9 @@ FIRST_BATCH_ROWS = 200
 BATCH_ROWS = 1_000
 MOST_BOOST = 8.0
 
+STAY_OFF_SECONDS = 6.0
+"""How long a member that has left its seat because of a gap stays off it: a standby takes a vacant seat in 3 s."""
+
 _LOOK_SECONDS = 1.0
 _HANGING_SECONDS = 2.0
 """Longer than Kafka takes to end a transaction that it knows of."""
@@ -80,6 +88,10 @@ class Memory:
     """How many rows the next transaction takes at most."""
     then_alone: bool = False
     """Whether the row after it comes alone, because Kafka refused a batch at it."""
+    gap: int = 0
+    """The number of the last gap for which nothing is left to do."""
+    left: bool = False
+    """Whether it has left its seat because of a gap, and nobody has published since."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +132,7 @@ class Member:
         self._newest_received_ms = 0
         self._others_wrote = False
         self._progress_at = monotonic()
-        self._patience = self._vacant_after = 0.0
+        self._patience = self._vacant_after = self._stays_off_until = 0.0
 
     def life(self) -> Life:
         """The whole life. Ends only by an exception thrown into it: `Fenced`, `Leaving`, or an error of Kafka."""
@@ -129,10 +141,27 @@ class Member:
         yield from self._read_on()
         reason = self._due_at_start()
         while True:
-            if reason is None:
+            if reason is None or (yield from self._lets_others_first(reason)):
                 reason = yield from self._stand_by()
             yield from self._take_over(reason)
             reason = yield from self._publish()
+
+    def _lets_others_first(self, reason: Reason) -> Step:
+        """Leaves the seat where there is a gap not yet dealt with; returns whether it did.
+
+        A member that has just started and knows of no record does not: the seat may be another member's.
+        """
+        gap = yield AskGap()
+        if gap.number == self.memory.gap:
+            return False
+        self.memory.gap = gap.number
+        if reason is Reason.STARTED and not self.memory.newest:
+            return False
+        self.memory.reigned = self._others_wrote = False
+        self.memory.left = True
+        yield LeaveSeat()
+        self._progress_at = self._monotonic()
+        return True
 
     def _stand_by(self) -> Step:
         """Reads the output until it is time to take over; returns the reason."""
@@ -140,12 +169,17 @@ class Member:
         began_at = self._monotonic()
         self._patience = self._rules.takeover_after * spread * self.memory.boost
         self._vacant_after = self._uniform(0.5, 1.5)
+        self._stays_off_until = began_at + STAY_OFF_SECONDS
         looked_at = self._monotonic()
         while True:
             self._note((yield ReadTail()))
             if self._monotonic() - looked_at < _LOOK_SECONDS:
                 continue
             looked_at = self._monotonic()
+            self.memory.left = self.memory.left and not self._others_wrote
+            gap = yield AskGap()
+            if gap.is_open:
+                self._stays_off_until = looked_at + STAY_OFF_SECONDS
             if self.memory.boost > 1.0 and self._publishes_steadily(since=began_at):
                 self.memory.boost = 1.0
                 self._patience = self._rules.takeover_after * spread
@@ -156,6 +190,8 @@ class Member:
             yield from self._read_on()
             reason = yield from self._due()
             if reason is not None:
+                # Whoever else has the events of this gap had its chance to publish them.
+                self.memory.gap = gap.number
                 return reason
 
     def _take_over(self, reason: Reason) -> Step:
@@ -173,17 +209,27 @@ class Member:
                 moved_at = None  # once is enough: what still holds back then is somebody else's
                 yield CommitHanging()
         yield Barrier()
-        self._others_wrote = False
+        self._others_wrote = self.memory.left = False
 
     def _publish(self) -> Step:
         """Publishes until an error ends this life; returns after a refused record, to go on with a new producer.
 
         Few rows at first, then many. A refused batch is cut before its first failed row; that row then comes alone, on
         a new producer, and only if it is refused again is it the one. Then the batches grow again.
+
+        Returns also after a gap: the reason to go on, or None where another member has published meanwhile.
         """
         yield Show(Role.PUBLISHING)
         memory = self.memory
         while True:
+            if (yield AskGap()).number != memory.gap:
+                yield DropProducer()
+                yield Show(Role.STANDBY)
+                yield from self._read_on()
+                if not self._others_wrote:
+                    return Reason.RESUMED
+                memory.reigned = False
+                return None
             result = yield PublishBatch(memory.limit)
             if isinstance(result, Committed):
                 memory.reigned = True
@@ -215,6 +261,8 @@ class Member:
         return now - since > 2 * self._rules.takeover_after and now - self._progress_at < self._rules.takeover_after / 2
 
     def _due_at_start(self) -> Reason | None:
+        if self.memory.left:
+            return None
         if self.memory.reigned:
             return None if self._others_wrote else Reason.RESUMED
         # Where nothing new was found, what earlier processes knew decides: else every restart would take over from a
@@ -232,7 +280,8 @@ class Member:
         waiting = (self._now_ms() - oldest_ms) / 1000
         if waiting > self._patience and self._monotonic() - self._progress_at > self._patience:
             return Reason.SILENT
-        if waiting > self._vacant_after and (yield SeatIsVacant()):
+        stays_off = self.memory.left and self._monotonic() < self._stays_off_until
+        if waiting > self._vacant_after and not stays_off and (yield SeatIsVacant()):
             return Reason.VACANT
         return None
 

@@ -23,7 +23,7 @@ from tie_forwarder.publisher.at_least_once import AtLeastOnce
 from tie_forwarder.publisher.barriers import Barriers
 from tie_forwarder.publisher.bootstrap import wait_for_kafka
 from tie_forwarder.publisher.causes import Causes
-from tie_forwarder.publisher.commands import Fenced, Leaving
+from tie_forwarder.publisher.commands import Fenced, Gap, Leaving
 from tie_forwarder.publisher.deadline import Deadline
 from tie_forwarder.publisher.delivery import Delivery, Refused
 from tie_forwarder.publisher.diagnosis import Diagnosis
@@ -59,7 +59,7 @@ class PublisherProcess:
         self._connection: dict[str, Any] = config["connection"]
         self._topics: dict[str, str] = config["topics"]
         self._stop = threading.Event()
-        self._grants = Grants()
+        self._grants = Grants(gap=Gap(*config["gap"]))
         self._barriers = Barriers()
         self._deadline = Deadline()
         self._reports = LinkReports(link)
@@ -135,7 +135,7 @@ class PublisherProcess:
             reader=self._open_reader(),
             grants=self._grants,
             barriers=self._barriers,
-            seat=Seat(connection=self._connection, group=self._config["group"]),
+            seat=Seat(connection=self._connection, group=self._config["group"], deadline=self._deadline),
             reports=self._reports,
             make_transactions=self._make_transactions,
             start=None if resume is None else (_positions(resume["positions"]), resume["topic_ids"]),
@@ -263,6 +263,8 @@ class PublisherProcess:
     def _on_control(self, line: dict[str, Any]) -> None:
         if line["verb"] == "grant":
             self._grants.raise_to(line["through"])
+        elif line["verb"] == "gap":
+            self._grants.note_gap(Gap(line["number"], line["open"]))
         elif line["verb"] == "barrier":
             self._barriers.answer(line["number"])
         elif line["verb"] == "stop":

@@ -14,17 +14,20 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaProducer
 from kafka.errors import KafkaError, TransactionalIdNotFoundError
 
+from tie_forwarder.publisher.deadline import Deadline
 from tie_forwarder.publisher.settings import PRODUCER, VACANT_TIMEOUT_MS
 
 _TIMEOUT_MS = 3_000
+_VACATE_SECONDS = 20.0
 
 
 class Seat:
     """The group's seat as Kafka's coordinator knows it. Any call may block for some seconds; none raises."""
 
-    def __init__(self, *, connection: dict[str, Any], group: str) -> None:
+    def __init__(self, *, connection: dict[str, Any], group: str, deadline: Deadline) -> None:
         self._connection = connection
         self._group = group
+        self._deadline = deadline
         self._admin: Any = None
 
     def is_vacant(self) -> bool:
@@ -43,12 +46,18 @@ class Seat:
         return bool(described[self._group].transaction_timeout_ms == VACANT_TIMEOUT_MS)
 
     def vacate(self) -> bool:
-        """Leaves the seat; only for the member that publishes, with nothing in flight. False when Kafka refuses."""
+        """Leaves the seat; only for the member that holds it, with nothing in flight. False when Kafka refuses.
+
+        Like every initialisation it fences whoever publishes, and ends a transaction that a crash left open.
+        """
         settings = {**PRODUCER, **self._connection, "max_block_ms": _TIMEOUT_MS}
         producer = None
         try:
-            producer = KafkaProducer(**settings, transactional_id=self._group, transaction_timeout_ms=VACANT_TIMEOUT_MS)
-            producer.init_transactions()
+            with self._deadline.within(_VACATE_SECONDS, "leaving the seat"):
+                producer = KafkaProducer(
+                    **settings, transactional_id=self._group, transaction_timeout_ms=VACANT_TIMEOUT_MS
+                )
+                producer.init_transactions()
         except (KafkaError, OSError, ValueError):
             return False
         finally:

@@ -19,6 +19,7 @@ from tie_forwarder.children.link import ParentLink
 from tie_forwarder.children.log import log, log_exception
 from tie_forwarder.memory import Thrift
 from tie_forwarder.receiver.brokers import broker_addresses, wait_for_a_broker
+from tie_forwarder.receiver.presence import Presence
 from tie_forwarder.receiver.queue import MessageQueue
 from tie_forwarder.receiver.session import Session
 from tie_forwarder.receiver.unpacker import install_compiled_unpacker, install_message_ids
@@ -52,6 +53,8 @@ class ReceiverProcess:
         self._phase = Phase.WAITING
         self._trouble = ""
         self._lost = ""
+        group, member = config["group"], config["member"]
+        self._presence = None if group is None else Presence(group=group, member=member)
         self._session = Session(
             config_file=self._config_file,
             kinds=config["events"],
@@ -59,6 +62,7 @@ class ReceiverProcess:
             take=self._queue.put,
             on_lost=self._on_lost,
             on_canary=self._news.set,
+            presence=self._presence,
         )
 
     def run(self) -> None:
@@ -132,6 +136,7 @@ class ReceiverProcess:
                 "dropped": self._queue.dropped,
                 "trouble": self._lost or self._trouble or self._session.last_error.text,
                 "lost": self._lost,
+                "heard": [] if self._presence is None else self._presence.take_heard(),
             },
         )
 

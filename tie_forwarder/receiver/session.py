@@ -20,6 +20,7 @@ from tie_forwarder.events.message import Message
 from tie_forwarder.events.topics import TOPICS
 from tie_forwarder.receiver.callback import add_callbacks, unreadable_message
 from tie_forwarder.receiver.canary import Canary
+from tie_forwarder.receiver.presence import Presence
 from tie_forwarder.receiver.read_ahead import read_ahead
 
 _SUBSCRIPTION_REFUSED = 0x80
@@ -50,6 +51,7 @@ class Session:
         on_canary: Callable[[], None],
         on_lost: Callable[[str], None],
         prepare: Callable[[Any], None] = lambda _config: None,
+        presence: Presence | None = None,
     ) -> None:
         """`prepare` may change dxlclient's configuration before it is used."""
         self._config_file = config_file
@@ -60,6 +62,7 @@ class Session:
         self._take = take
         self._on_lost = on_lost
         self._prepare = prepare
+        self._presence = presence
         self._client: Any = None
         self._lock = threading.Lock()
         self._asked: dict[int, str] = {}
@@ -89,6 +92,8 @@ class Session:
         add_callbacks(self._client, self._kinds, self._take)
         self._client.connect()
         self.connected = True
+        if self._presence is not None:
+            self._presence.start(subscribe=self._client.add_event_callback, send=self._send)
 
     def missing_subscriptions(self) -> Sequence[str]:
         """Topics that the broker has not granted on this connection."""
@@ -100,7 +105,8 @@ class Session:
         for mid in self._asked.keys() & self._answers.keys():
             topic = self._asked.pop(mid)
             if _SUBSCRIPTION_REFUSED in self._answers.pop(mid):
-                self.refused = topic
+                if self._presence is None or topic != self._presence.topic:
+                    self.refused = topic
             else:
                 self._granted.add(topic)
 

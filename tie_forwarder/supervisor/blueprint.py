@@ -9,12 +9,13 @@ from tie_forwarder.config import Config
 from tie_forwarder.config.kafka import Kafka
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.events.kinds import KINDS
+from tie_forwarder.publisher.commands import NO_GAP, Gap
 from tie_forwarder.records.formats import FORMATS
 from tie_forwarder.records.registered_schema import registered_schema
 
 
 def receiver_configuration(config: Config) -> dict[str, Any]:
-    """For the receiver process."""
+    """For the receiver process; `group` is None where there are no groups."""
     dxl = config.dxl
     return {
         "log_level": config.log.level,
@@ -23,6 +24,8 @@ def receiver_configuration(config: Config) -> dict[str, Any]:
         "keep_alive_seconds": dxl.keep_alive_seconds,
         "canary_interval_seconds": dxl.canary_interval_seconds,
         "queue_events": dxl.receiver_queue_events,
+        "group": config.group.name if config.kafka.delivery == "exactly_once" else None,
+        "member": config.group.member,
     }
 
 
@@ -32,9 +35,10 @@ def publisher_configuration(
     resume: dict[str, Any] | None,
     unlisted: Collection[str] = (),
     spool: tuple[int, int] | None = None,
+    gap: Gap = NO_GAP,
 ) -> dict[str, Any]:
-    """For the publisher process; `resume` is what its predecessor left, `unlisted` the kinds that it met besides, and
-    `spool` the file that this process has open.
+    """For the publisher process; `resume` is what its predecessor left, `unlisted` the kinds that it met besides, 
+    `spool` the file that this process has open, and `gap` the last gap in this member's receiving.
 
     Reads secret files now, so that a renewed one is taken up; raises ForwarderError when one cannot be read, or when a
     kind has no topic at all.
@@ -60,6 +64,7 @@ def publisher_configuration(
         "takeover_after_seconds": config.group.takeover_after_seconds,
         "margin_seconds": config.group.margin_seconds,
         "resume": resume,
+        "gap": list(gap),
         "spool_directory": str(config.spool.directory),
         "spool_identity": spool,
     }

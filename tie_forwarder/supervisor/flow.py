@@ -20,10 +20,12 @@ from tie_forwarder.children.frames import Kind, decode_messages
 from tie_forwarder.intake import Intake
 from tie_forwarder.log import Log
 from tie_forwarder.memory import Thrift
+from tie_forwarder.publisher.commands import Gap
 from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.arrivals import Arrivals
 from tie_forwarder.supervisor.pace import Pace
+from tie_forwarder.supervisor.peers import Peers
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
 from tie_forwarder.supervisor.roles import describe
@@ -60,6 +62,7 @@ class Flow:
         accounts: Accounts,
         receiver: ReceiverWatch,
         publisher: PublisherWatch,
+        peers: Peers,
         commit_interval_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -67,6 +70,7 @@ class Flow:
         self._accounts = accounts
         self._receiver = receiver
         self._publisher = publisher
+        self._peers = peers
         self._pace = Pace(interval_seconds=commit_interval_seconds, monotonic=monotonic)
         self._writer = Writer(
             spool=spool,
@@ -102,6 +106,7 @@ class Flow:
         """What the present publisher has been granted."""
         self._in_flight_through = 0
         """The last position that any publisher may have in flight, also one of a main process that was killed."""
+        self._told_gap: Gap | None = None
         self._thrift = Thrift()
         self._looked_at = monotonic()
         self.rescue: Rescue | None = None
@@ -155,6 +160,7 @@ class Flow:
             self._spool.trim()
             self._thrift.look(2 * self._spool.last_position - self._spool.events)
             self._accounts.on_idle(self._spool.events)
+        self._peers.look(hears=self._receiver.hears)
         self._grant()
         self._answer_barriers()
         self._receiver.on_listened()
@@ -191,6 +197,7 @@ class Flow:
             if source.child.name == "publisher":
                 self._publishing = source
                 self._granted = 0
+                self._told_gap = None
 
     def _read(self, source: Source) -> None:
         if source.read():
@@ -206,6 +213,7 @@ class Flow:
             status = json.loads(body)
             self._accounts.on_receiver_status(status)
             self._receiver.on_status(status)
+            self._peers.hear(self._receiver.status.heard)
             return
         messages = decode_messages(body)
         self._receiver.on_messages()
@@ -293,6 +301,13 @@ class Flow:
         share = spool.max_bytes // _GRANTED_SHARE * max(1, spool.events) // max(1, spool.bytes)
         return max(1, min(_GRANTED_POSITIONS, share))
 
+    def _tell_gap(self, child: Child) -> bool:
+        """Tells the publisher of a gap before it is granted what came after it; false while it takes nothing."""
+        gap = self._peers.gap
+        if gap != self._told_gap and child.say({"verb": "gap", "number": gap.number, "open": gap.is_open}):
+            self._told_gap = gap
+        return gap == self._told_gap
+
     def _raised_limit(self) -> int:
         """Raises `_in_flight_through` as rows leave, and returns it.
 
@@ -308,7 +323,7 @@ class Flow:
 
     def _grant(self) -> None:
         """Lets the publisher read on: a bounded number of positions, which a full spool then leaves alone."""
-        if self._publishing is None:
+        if self._publishing is None or not self._tell_gap(self._publishing.child):
             return
         through = self._raised_limit()
         if through > self._granted and self._publishing.child.say({"verb": "grant", "through": through}):

@@ -24,6 +24,7 @@ from tie_forwarder.supervisor.gauges import export
 from tie_forwarder.supervisor.growth import Growth
 from tie_forwarder.supervisor.guard import Guard
 from tie_forwarder.supervisor.notify import Notifier, sentence
+from tie_forwarder.supervisor.peers import Peers
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.rates import Rates
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
@@ -53,6 +54,7 @@ class Observation:
         notifier: Notifier,
         board: Board,
         chronicle: Chronicle,
+        peers: Peers,
     ) -> None:
         self._metrics = metrics
         self._spool = spool
@@ -66,6 +68,7 @@ class Observation:
         self._notifier = notifier
         self._board = board
         self._chronicle = chronicle
+        self._peers = peers
         self._log = Log()
         self._started_at = time.time()
         self._health = Health(now=time.time)
@@ -95,7 +98,7 @@ class Observation:
                 spool_share=self._spool.bytes / self._spool.max_bytes,
             ),
             receiver=self._receiver, receiver_guard=self._receiver_guard, publisher=self._publisher,
-            publisher_guard=self._publisher_guard, spool=self._spool, growth=self._growth,
+            publisher_guard=self._publisher_guard, peers=self._peers, spool=self._spool, growth=self._growth,
             ledger=self._accounts.snapshot, rates=self._rates, letters=letters, certificates=certificates,
         )  # fmt: skip
         why = "" if ready else "it is stopping" if stopping else _first_detail(assessment)

@@ -33,12 +33,15 @@ class ReceiverStatus:
     dropped: int = 0
     trouble: str = ""
     lost: str = ""
+    heard: tuple[str, ...] = ()
+    """Other members of the group that were heard on the fabric since the status before."""
 
     @classmethod
     def of(cls, body: dict[str, Any]) -> ReceiverStatus:
         """From a frame's body; fields that this version does not know are left out."""
         fields = {name: body[name] for name in cls.__dataclass_fields__ if name in body}
         fields["missing_subscriptions"] = tuple(fields.get("missing_subscriptions", ()))
+        fields["heard"] = tuple(fields.get("heard", ()))
         return cls(**fields)
 
 
@@ -48,8 +51,12 @@ class ReceiverWatch:
     Silence counts only while we listen: a process whose frames wait in the pipe of a busy parent is not late.
     """
 
-    def __init__(self, *, canary_timeout_seconds: float, monotonic: Callable[[], float]) -> None:
+    def __init__(
+        self, *, canary_timeout_seconds: float, monotonic: Callable[[], float], misses_after_seconds: float = 4.5
+    ) -> None:
+        """After `misses_after_seconds` without a sign from the fabric events may have been missed (`hears`)."""
         self._canary_timeout = canary_timeout_seconds
+        self._misses_after = misses_after_seconds
         self._monotonic = monotonic
         self._listened_at = monotonic()
         self.status = ReceiverStatus()
@@ -62,6 +69,7 @@ class ReceiverWatch:
         self.status = ReceiverStatus(trouble=self.status.trouble or self.status.lost)
         self._status_at: float | None = None
         self._received_at: float | None = None
+        self._messages_at: float | None = None
         self._started_at = self._phase_at = self._heard_at = self._monotonic()
 
     def cannot_start(self, reason: str, remedy: str) -> None:
@@ -82,7 +90,7 @@ class ReceiverWatch:
 
     def on_messages(self) -> None:
         """Messages have come: a sign of life like a status, which may have to wait behind them."""
-        self._heard_at = self._monotonic()
+        self._heard_at = self._messages_at = self._monotonic()
 
     def on_listened(self) -> None:
         """Everything that had come has been read."""
@@ -99,6 +107,20 @@ class ReceiverWatch:
             and self._status_at is not None
             and self._monotonic() - self._heard_at <= _HEARTBEAT_SECONDS
         )
+
+    @property
+    def hears(self) -> bool:
+        """Whether events come in, as the last seconds show. If not, other members may receive what this one misses.
+
+        Judged sooner than `ready` and than a replacement, which have to be right; this only has to be early.
+        """
+        status, now = self.status, self._listened_at
+        if status.phase != "receiving" or not status.connected or status.missing_subscriptions:
+            return False
+        signs = [at for at in (self._received_at, self._messages_at) if at is not None]
+        if status.canary_answered_seconds_ago is not None and self._status_at is not None:
+            signs.append(self._status_at - status.canary_answered_seconds_ago)
+        return bool(signs) and now - max(signs) <= self._misses_after
 
     def reason_to_replace(self) -> Replacement | None:
         """Why the living process must be replaced; None while it may go on."""

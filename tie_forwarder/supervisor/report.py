@@ -17,6 +17,7 @@ from tie_forwarder.status_words import timestamp
 from tie_forwarder.supervisor.growth import Growth
 from tie_forwarder.supervisor.guard import Guard
 from tie_forwarder.supervisor.last_letters import LastLetters
+from tie_forwarder.supervisor.peers import Peers
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.rates import Rates
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
@@ -41,6 +42,7 @@ def status_report(
     receiver_guard: Guard,
     publisher: PublisherWatch,
     publisher_guard: Guard,
+    peers: Peers,
     parts: Sequence[Part],
     spool: Spool,
     growth: Growth,
@@ -57,7 +59,7 @@ def status_report(
         "remedy": assessment.remedy,
         "problems": [problem._asdict() for problem in assessment.problems],
         "parts": [part._asdict() for part in parts],
-        "group": group_report(config, publisher),
+        "group": group_report(config, publisher, peers),
         "receiver": {
             "pid": receiver_guard.pid,
             "phase": receiver.status.phase,
@@ -105,9 +107,9 @@ def status_report(
     }
 
 
-def group_report(config: Config, publisher: PublisherWatch) -> dict[str, Any]:
+def group_report(config: Config, publisher: PublisherWatch, peers: Peers) -> dict[str, Any]:
     """This member's part in its group."""
-    role = publisher.role
+    role, published, heard = publisher.role, publisher.members, peers.heard_at
     return {
         "name": config.group.name,
         "member": config.group.member,
@@ -116,11 +118,15 @@ def group_report(config: Config, publisher: PublisherWatch) -> dict[str, Any]:
         "since": timestamp(role.since),
         "takeovers": dict(publisher.takeovers),
         "members": [
-            {"name": name, "seen_publishing": None if seen is None else timestamp(seen)}
-            for name, seen in {config.group.member: None, **publisher.members}.items()
+            {"name": name, "seen_publishing": _moment(published.get(name)), "heard": _moment(heard.get(name))}
+            for name in {config.group.member: None, **heard, **published}
         ],
         "tail": None if publisher.resume is None else publisher.resume["positions"],
     }
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else timestamp(seconds)
 
 
 def _optional(milliseconds: int | None) -> str | None:

@@ -29,6 +29,7 @@ from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.guard import Guard, Restart
 from tie_forwarder.supervisor.notify import Notifier
 from tie_forwarder.supervisor.observation import Observation
+from tie_forwarder.supervisor.peers import Peers
 from tie_forwarder.supervisor.publisher_backoff import PublisherBackoff
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch
@@ -39,6 +40,7 @@ from tie_forwarder.supervisor.verbosity import Verbosity
 from tie_forwarder.supervisor.window import Window
 
 _TURN_SECONDS = 0.2
+_LATE_CANARY_SECONDS = 2.5
 _STALLED_SECONDS = 30
 _HURRY_SECONDS = 1.0
 _RECEIVER_FLUSH_SECONDS = 3.0
@@ -64,8 +66,11 @@ class Supervisor:
         )
         self._accounts = Accounts(metrics=self._metrics, topics=topics)
         self._receiver = ReceiverWatch(
-            canary_timeout_seconds=config.dxl.canary_timeout_seconds, monotonic=time.monotonic
+            canary_timeout_seconds=config.dxl.canary_timeout_seconds,
+            misses_after_seconds=config.dxl.canary_interval_seconds + _LATE_CANARY_SECONDS,
+            monotonic=time.monotonic,
         )
+        self._peers = Peers(directory=config.spool.directory, own=config.group.member)
         grouped = config.kafka.delivery == "exactly_once"
         self._publisher = PublisherWatch(first_role="standby" if grouped else "publishing", monotonic=time.monotonic)
         self._filtering = Filtering(config)
@@ -76,6 +81,7 @@ class Supervisor:
             accounts=self._accounts,
             receiver=self._receiver,
             publisher=self._publisher,
+            peers=self._peers,
             commit_interval_seconds=config.spool.commit_interval_ms / 1000,
         )
         self._flow_thread = threading.Thread(target=self._run_flow, name="flow", daemon=True)
@@ -97,6 +103,7 @@ class Supervisor:
                 resume=self._publisher.resume,
                 unlisted=self._publisher.unlisted,
                 spool=self._spool.identity,
+                gap=self._peers.gap,
             ),
             backoff=PublisherBackoff(watch=self._publisher),
             on_started=lambda reason: self._metrics.publisher_restarts.labels(reason).inc(),
@@ -115,7 +122,7 @@ class Supervisor:
             metrics=self._metrics, spool=self._spool, accounts=self._accounts, flow=self._flow,
             receiver=self._receiver, receiver_guard=self._receiver_guard, publisher=self._publisher,
             publisher_guard=self._publisher_guard, certificates=self._certificates, notifier=self._notifier,
-            board=self._board, chronicle=self._chronicle,
+            board=self._board, chronicle=self._chronicle, peers=self._peers,
         )  # fmt: skip
         self._wishes = Wishes()
         self._ticked_at = time.monotonic()
@@ -140,6 +147,8 @@ class Supervisor:
             self._metrics.spool_corrupt.inc(found.events_lost)
             self._chronicle.damaged(found)
         self._accounts.on_start(self._spool.events)
+        if self._config.kafka.delivery == "exactly_once":
+            self._peers.load()
         self._reload.note(self._config, self._certificates.found)
         self._flow_thread.start()
         threading.Thread(target=self._end_when_stalled, name="stall-watch", daemon=True).start()
@@ -166,11 +175,13 @@ class Supervisor:
         self._publisher_guard.tick()
         self._receiver_guard.tick()
         self._encourage()
+        self._peers.save()
         self._observe()
         self._ticked_at = time.monotonic()
 
     def _shutdown(self) -> int:
         self._stopping = True
+        self._peers.leave()
         deadline = time.monotonic() + self._config.shutdown.drain_seconds
         self._notifier.stopping(within_seconds=self._config.shutdown.drain_seconds + _STALLED_SECONDS)
         self._log.info("forwarder.stopping", drain_seconds=self._config.shutdown.drain_seconds)

@@ -1,0 +1,148 @@
+"""The other members of the group, as far as they were heard on the fabric, and the gaps that only they can fill.
+
+A gap is a time in which this member cannot receive although another member was heard shortly before: that one may then
+have events to itself. The publisher learns of each gap and lets the other one publish first (`publisher/member.py`).
+A crash is a gap too, so the names are kept in a file in the spool directory, with the times when they were heard.
+
+All of this is a hint. Names can be forged, and the file and the clock can be wrong; the worst of it is a wait of
+seconds, for at most one gap a minute.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import time
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from tie_forwarder.log import Log
+from tie_forwarder.publisher.commands import NO_GAP, Gap
+
+FILE_NAME = "members.json"
+RECENT_SECONDS = 180.0
+"""A member that was not heard for so long does not count."""
+
+_MOST_PEERS = 20
+_MOST_BYTES = 16_384
+_LONGEST_NAME = 200
+_GAP_EVERY_SECONDS = 60.0
+"""Where connections come and go all the time, only one gap in so many seconds makes anybody wait."""
+_WRITE_EVERY_SECONDS = 60.0
+_WRITE_NEW_EVERY_SECONDS = 5.0
+
+
+class Peers:
+    """Who was heard, and the last gap. The flow thread writes; `load` and `save` belong to the main thread."""
+
+    def __init__(
+        self,
+        *,
+        directory: Path,
+        own: str,
+        monotonic: Callable[[], float] = time.monotonic,
+        now: Callable[[], float] = time.time,
+    ) -> None:
+        self._path = directory / FILE_NAME
+        self._own = own
+        self._monotonic = monotonic
+        self._now = now
+        self._log = Log()
+        self._gap_at: float | None = None
+        self._saved: Mapping[str, float] = {}
+        self._saved_at: float | None = None
+        self._leaving = False
+        self.heard_at: Mapping[str, float] = {}
+        """When each member was last heard, in seconds since the epoch; never changed in place."""
+        self.gap: Gap = NO_GAP
+        """The last gap of this process."""
+
+    def load(self) -> None:
+        """Read who was heard before this start. Whatever is wrong with the file, it counts as empty."""
+        self._saved = self.heard_at = _read(self._path)
+        self._look(hears=False)
+
+    def hear(self, names: Iterable[str]) -> None:
+        """These members were heard just now; this member's own name does not count."""
+        heard = dict(self.heard_at)
+        for name in names:
+            if name != self._own and _is_name(name):
+                heard.pop(name, None)
+                heard[name] = self._now()
+        for forgotten in list(heard)[:-_MOST_PEERS]:
+            del heard[forgotten]
+        self.heard_at = heard
+
+    def look(self, *, hears: bool) -> Gap:
+        """Note whether this member can receive now; returns the last gap."""
+        if not self._leaving:
+            self._look(hears=hears)
+        return self.gap
+
+    def leave(self) -> None:
+        """This process is to stop: that it does not receive any more is no gap."""
+        self._leaving = True
+
+    def save(self) -> None:
+        """Keep who was heard for the next start, at most every few seconds. Never raises."""
+        now = self._monotonic()
+        if self._saved_at is not None:
+            pause = _WRITE_EVERY_SECONDS if self.heard_at.keys() == self._saved.keys() else _WRITE_NEW_EVERY_SECONDS
+            if now - self._saved_at < pause:
+                return
+        if self.heard_at == self._saved:
+            return
+        self._saved, self._saved_at = self.heard_at, now
+        try:
+            _write(self._path, self._saved)
+        except OSError as error:
+            self._log.debug("members.not_kept", file=str(self._path), error=str(error))
+
+    def _look(self, *, hears: bool) -> None:
+        if hears:
+            if self.gap.is_open:
+                self.gap = self.gap._replace(is_open=False)
+            return
+        if self.gap.is_open or not self._heard_recently():
+            return
+        now = self._monotonic()
+        another = self._gap_at is None or now - self._gap_at >= _GAP_EVERY_SECONDS
+        if another:
+            self._gap_at = now
+        self.gap = Gap(self.gap.number + another, is_open=True)
+
+    def _heard_recently(self) -> bool:
+        return any(abs(self._now() - heard) < RECENT_SECONDS for heard in self.heard_at.values())
+
+
+def _is_name(name: object) -> bool:
+    return isinstance(name, str) and 0 < len(name) <= _LONGEST_NAME and name.isascii() and name.isprintable()
+
+
+def _read(path: Path) -> dict[str, float]:
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return {}
+    try:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return {}
+        found = json.loads(os.read(descriptor, _MOST_BYTES))
+        return {name: float(heard) for name, heard in list(found.items())[:_MOST_PEERS] if _is_name(name)}
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
+        return {}
+    finally:
+        os.close(descriptor)
+
+
+def _write(path: Path, heard: Mapping[str, float]) -> None:
+    """Replaces the file whole; whatever stands at either name, a link included, is replaced, not followed."""
+    new = path.with_name(f"{path.name}.new")
+    with suppress(FileNotFoundError):
+        new.unlink()
+    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        json.dump({name: round(at, 3) for name, at in heard.items()}, file)
+    new.rename(path)
