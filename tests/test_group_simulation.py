@@ -41,6 +41,8 @@ CAUGHT_BY_A_MEASURE = {
     "mark_watermark_only": 1.5,
     "no_second_look": 1.1,
     "no_jitter": 1.1,
+    "first_after_a_crash": 5.0,
+    "first_when_deaf": 5.0,
 }
 
 

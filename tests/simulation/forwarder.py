@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+from tests.simulation.times import GAP_EVERY_SECONDS
 from tests.simulation.world import Process, World
 from tie_forwarder.backoff import Backoff
+from tie_forwarder.supervisor.peers import Peers
 from tie_forwarder.supervisor.window import Arrival, Window
 
 Positions = list[int]
@@ -55,6 +59,15 @@ class Forwarder:
 
     def _boot(self) -> None:
         self._incarnation += 1
+        heard_at = self.peers.heard_at if self._incarnation > 1 else {}
+        self.peers: Peers = Peers(
+            directory=Path(os.devnull),
+            own=self.name,
+            gap_every_seconds=GAP_EVERY_SECONDS,
+            monotonic=lambda: self.world.now,
+            now=lambda: self.world.now,
+        )
+        self.peers.heard_at = heard_at
         self.window = Window(seconds=self._window_seconds, monotonic=lambda: self.world.now)
         self.resume: tuple[Positions, dict[str, Any]] | None = None
         self._frames_until = self.world.now

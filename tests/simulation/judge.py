@@ -45,6 +45,18 @@ def longest_wait(kafka: Kafka, plan: Plan) -> float:
     )
 
 
+def late_share(kafka: Kafka) -> float:
+    """The share of the records that come behind a newer event in their partition."""
+    late, count = 0, 0
+    for partition in kafka.partitions:
+        newest = b""
+        for record in partition.ours(0, partition.high_watermark, committed=True):
+            late += record.event_id < newest
+            count += 1
+            newest = max(newest, record.event_id)
+    return late / max(1, count)
+
+
 def _disorder(partition: int, log: Sequence[Record]) -> list[str]:
     """What one member publishes to one partition stands there in the order of its spool."""
     newest: dict[str, int] = {}

@@ -72,6 +72,18 @@ def _partly_deaf(seed: int) -> Plan:
     return steady(seed, members=2, faults=(Fault(10.0, "deaf", 0, 1.0),), seconds=40.0)
 
 
+def _late(outcome: Outcome) -> float:
+    return outcome.late_share
+
+
+def _back_at_once(seed: int) -> Plan:
+    return steady(seed, members=2, faults=(Fault(10.0, "member_killed", 0, 1.5),), seconds=20.0)
+
+
+def _deaf_for_a_while(seed: int) -> Plan:
+    return steady(seed, members=2, faults=(Fault(10.0, "deaf", 0, 2.5),), seconds=20.0)
+
+
 def _lone_restart(seed: int) -> Plan:
     return steady(seed, members=1, faults=(Fault(10.0, "member_killed", 0, 0.5),), seconds=15.0)
 
@@ -101,6 +113,8 @@ MEASURES = {
     "no_peek": Measure(_foreign, _takeovers),
     "no_second_look": Measure(_outage, _takeovers, seeds=200),
     "never_passed_by": Measure(_partly_deaf, _wait),
+    "first_after_a_crash": Measure(_back_at_once, _late),
+    "first_when_deaf": Measure(_deaf_for_a_while, _late),
     "no_start_rule": Measure(_lone_restart, _wait),
     "mark_watermark_only": Measure(_killed_in_transaction, _wait),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tie_forwarder.publisher.commands import Reason
+from tie_forwarder.publisher.commands import AskGap, Reason
 from tie_forwarder.publisher.member import Member, Rules, Step
 
 
@@ -29,6 +29,20 @@ class _LooksOnce(Member):
         if not self._began:
             self._began = True
             yield from super()._read_on()
+
+
+class _NeverLeavesItsSeat(Member):
+    reason = Reason.RESUMED
+
+    def _lets_others_first(self, reason: Reason) -> Step:
+        if reason is not self.reason:
+            return (yield from super()._lets_others_first(reason))
+        self.memory.gap = (yield AskGap()).number
+        return False
+
+
+class _PublishesFirstAtStart(_NeverLeavesItsSeat):
+    reason = Reason.STARTED
 
 
 class _NeverDueAtStart(Member):
@@ -74,6 +88,8 @@ MUTANTS = {
         Mutant("fenced_at_once", member=_TakesOverAtOnceWhenFenced),
         Mutant("no_second_look", member=_LooksOnce),
         Mutant("never_passed_by", rules=_NeverPassedBy),
+        Mutant("first_after_a_crash", member=_PublishesFirstAtStart),
+        Mutant("first_when_deaf", member=_NeverLeavesItsSeat),
         Mutant("no_start_rule", member=_NeverDueAtStart),
     )
 }

@@ -16,6 +16,7 @@ from tie_forwarder.publisher import commands as c
 from tie_forwarder.publisher.errors import PublisherError
 from tie_forwarder.publisher.member import Memory
 
+_NOT_TRACED = (c.ReadTail, c.ReachedMark, c.OldestEvent, c.AskGap)
 Effects = Generator[float, None, Any]
 
 
@@ -69,6 +70,8 @@ class Publisher:
             c.Barrier: self._barrier,
             c.OldestEvent: lambda _: self._instantly(forwarder.oldest_received_at_ms()),
             c.SeatIsVacant: self._seat_is_vacant,
+            c.AskGap: lambda _: self._instantly(forwarder.peers.gap),
+            c.LeaveSeat: lambda _: self._leave_seat(),
             c.OpenProducer: lambda _: self._open_producer(),
             c.CommitHanging: self._commit_hanging,
             c.DropProducer: self._drop_producer,
@@ -86,7 +89,7 @@ class Publisher:
                 if self.leaving:
                     break
                 answer = yield from self._edges[type(command)](command)
-                if self._world.tracing and not isinstance(command, (c.ReadTail, c.ReachedMark, c.OldestEvent)):
+                if self._world.tracing and not isinstance(command, _NOT_TRACED):
                     self._world.tell(self._forwarder.name, f"{command} -> {answer}")
             yield from self._leave()
             why = "left"
@@ -193,6 +196,12 @@ class Publisher:
         yield self._connection.rest()
         return self._world.now >= self._kafka.down_until and self._kafka.vacant
 
+    def _leave_seat(self) -> Effects:
+        self._epoch = None
+        if not self._kafka.vacant:
+            yield self._between()
+            yield from self._open_producer(vacate=True)
+
     def _open_producer(self, *, vacate: bool = False) -> Effects:
         self._unseen = []
         give_up_at = self._world.now + 2 * self._times.answer
@@ -236,6 +245,8 @@ class Publisher:
         if self._unseen and (yield from self._report_seen()):
             return c.Hidden()
         rows: list[tuple[int, Row]] = []
+        if self._forwarder.peers.gap.number > self._member.memory.gap:
+            return c.Idle()
         for position, row in self._forwarder.spool.items():
             if position > self._read_to:
                 rows.append((position, row))

@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 
 from tests.simulation.connection import Connection
 from tests.simulation.forwarder import Forwarder
-from tests.simulation.judge import judge, longest_wait
+from tests.simulation.judge import judge, late_share, longest_wait
 from tests.simulation.kafka import Kafka, Transaction
 from tests.simulation.mutants import NONE, Mutant
 from tests.simulation.plan import Event, Fault, Plan, draw
 from tests.simulation.publisher import Publisher
-from tests.simulation.times import Times
+from tests.simulation.times import DEAF_SECONDS, Times
 from tests.simulation.world import Process, World
 from tie_forwarder.publisher.commands import Reason
 
@@ -33,6 +33,7 @@ class Outcome:
     initialisations: int = 0
     recovery_seconds: float = 0.0
     longest_wait_seconds: float = 0.0
+    late_share: float = 0.0
     steps: int = 0
 
 
@@ -95,6 +96,7 @@ class Schedule:
             takeovers=self._takeovers,
             initialisations=self._kafka.inits,
             longest_wait_seconds=longest_wait(self._kafka, plan),
+            late_share=late_share(self._kafka),
             recovery_seconds=(recovered_at[0] or world.now) - healed_at,
             steps=world.steps,
         )
@@ -162,7 +164,15 @@ class Schedule:
             forwarder.publisher_ended("no sign of life")
 
     def _member_killed(self, fault: Fault, forwarder: Forwarder) -> None:
-        forwarder.crash(fault.seconds)
+        self._crash(fault.member, fault.seconds)
+
+    def _crash(self, number: int, seconds: float) -> None:
+        """It receives nothing until its receiver runs again."""
+        forwarder = self._forwarders[number]
+        self._meet(forwarder)
+        forwarder.crash(seconds)
+        forwarder.peers.look(hears=False)
+        self._receive_nothing(number, seconds + self._world.random.uniform(0.2, 1.0))
 
     def _member_stopped(self, fault: Fault, forwarder: Forwarder) -> None:
         forwarder.stop(self._world.now + fault.seconds)
@@ -208,7 +218,33 @@ class Schedule:
         self._world.spawn(Process(flow()), at=self._world.now)
 
     def _deaf(self, fault: Fault, _: Forwarder) -> None:
-        self._deaf_until[fault.member] = self._world.now + fault.seconds
+        forwarder = self._forwarders[fault.member]
+        self._meet(forwarder)
+        self._receive_nothing(fault.member, fault.seconds)
+        if fault.seconds > DEAF_SECONDS:
+            self._world.at(self._world.now + DEAF_SECONDS, lambda: self._notice(forwarder, hears=False))
+
+    def _receive_nothing(self, number: int, seconds: float) -> None:
+        until = self._deaf_until[number] = max(self._deaf_until[number], self._world.now + seconds)
+
+        def hear_again() -> None:
+            if self._world.now >= self._deaf_until[number]:
+                self._notice(self._forwarders[number], hears=True)
+
+        self._world.at(until, hear_again)
+
+    @staticmethod
+    def _notice(forwarder: Forwarder, *, hears: bool) -> None:
+        forwarder.peers.look(hears=hears)
+
+    def _meet(self, forwarder: Forwarder) -> None:
+        """Up to now it has heard every member that runs."""
+        now = self._world.now
+        forwarder.peers.hear(
+            other.name
+            for other, at in zip(self._forwarders, self.plan.starts_at, strict=True)
+            if at <= now >= other.stopped_until
+        )
 
     def _cut(self, fault: Fault, _: Forwarder) -> None:
         self._cuts.append(fault)
@@ -235,7 +271,7 @@ class Schedule:
         elif chance < 0.045:
             forwarder.stop(world.now + world.random.uniform(4.0, 20.0))
         elif chance < 0.05:
-            forwarder.crash(world.random.uniform(0.0, 2.0))
+            self._crash(number, world.random.uniform(0.0, 2.0))
 
     def _turbulence(self, fault: Fault, _: Forwarder) -> None:
         self._turbulent_until[fault.member] = self._world.now + fault.seconds

@@ -14,3 +14,8 @@ class Times:
     answer: float = 4.0
     margin: float = 30.0
     standby_read: float = 0.3
+
+
+DEAF_SECONDS = 1.5
+"""After so long a member notices that it receives nothing."""
+GAP_EVERY_SECONDS = 10.0

@@ -42,11 +42,13 @@ class Peers:
         *,
         directory: Path,
         own: str,
+        gap_every_seconds: float = _GAP_EVERY_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._path = directory / FILE_NAME
         self._own = own
+        self._gap_every_seconds = gap_every_seconds
         self._monotonic = monotonic
         self._now = now
         self._log = Log()
@@ -108,7 +110,7 @@ class Peers:
         if self.gap.is_open or not self._heard_recently():
             return
         now = self._monotonic()
-        another = self._gap_at is None or now - self._gap_at >= _GAP_EVERY_SECONDS
+        another = self._gap_at is None or now - self._gap_at >= self._gap_every_seconds
         if another:
             self._gap_at = now
         self.gap = Gap(self.gap.number + another, is_open=True)
