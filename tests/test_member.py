@@ -8,7 +8,15 @@ from typing import Any
 import pytest
 
 from tie_forwarder.publisher import commands as c
-from tie_forwarder.publisher.member import BATCH_ROWS, FIRST_BATCH_ROWS, MOST_BOOST, Member, Memory, Rules
+from tie_forwarder.publisher.member import (
+    BATCH_ROWS,
+    FIRST_BATCH_ROWS,
+    MOST_BOOST,
+    STAY_OFF_SECONDS,
+    Member,
+    Memory,
+    Rules,
+)
 from tie_forwarder.supervisor.roles import describe
 
 T = 10.0
@@ -24,6 +32,7 @@ class Stage:
         self.oldest_ms: int | None = None
         self.vacant = False
         self.beyond = False
+        self.gap = c.NO_GAP
         self.results: list[c.BatchResult] = []
         self.said: list[c.Command] = []
         self.member = Member(
@@ -60,7 +69,14 @@ class Stage:
             return not self.reads or self.reads[0] == []
         if isinstance(command, c.PublishBatch):
             return self.results.pop(0)
-        answers = {c.OldestEvent: self.oldest_ms, c.SeatIsVacant: self.vacant, c.PeekBeyond: self.beyond}
+        if isinstance(command, c.LeaveSeat):
+            self.vacant = True
+        answers = {
+            c.OldestEvent: self.oldest_ms,
+            c.SeatIsVacant: self.vacant,
+            c.PeekBeyond: self.beyond,
+            c.AskGap: self.gap,
+        }
         return answers.get(type(command))
 
 
@@ -161,6 +177,7 @@ def test_between_the_initialisation_and_the_first_batch_it_reads_to_the_high_wat
         c.ReachedMark(),
         c.Barrier(),
         c.Show(c.Role.PUBLISHING),
+        c.AskGap(),
         c.PublishBatch(FIRST_BATCH_ROWS),
     ]
 
@@ -200,6 +217,108 @@ def test_a_fence_ends_its_reign_and_a_commit_its_patience() -> None:
         stage.member.fenced()
     assert not memory.reigned
     assert memory.boost == MOST_BOOST
+
+
+GAP = c.Gap(1)
+
+
+def missed_events(memory: Memory | None = None, *, read: Sequence[c.Seen] = (), gap: c.Gap = GAP) -> Stage:
+    """A member with an event that waits, which may have missed others."""
+    stage = Stage(memory)
+    stage.oldest_ms, stage.gap = START_MS, gap
+    stage.reads = [list(read)] if read else []
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("memory", "read"), [(Memory(), [mine()]), (Memory(newest="me"), []), (Memory(newest="me", reigned=True), [])]
+)
+def test_after_a_gap_it_leaves_its_seat_at_the_start_and_stays_off_it_for_a_bounded_time(
+    memory: Memory, read: list[c.Seen]
+) -> None:
+    stage = missed_events(memory, read=read)
+    assert stage.takeover() is c.Reason.VACANT
+    assert STAY_OFF_SECONDS <= stage.now < STAY_OFF_SECONDS + 3
+    assert kinds(stage.said).count(c.LeaveSeat) == 1
+    assert not any(isinstance(command, c.OpenProducer) for command in stage.said)
+
+
+def test_while_it_receives_nothing_it_stays_off_a_vacant_seat_but_not_for_ever() -> None:
+    stage = missed_events(Memory(newest="me"), gap=c.Gap(1, is_open=True))
+    assert stage.takeover() is c.Reason.SILENT
+    assert T < stage.now < T + 3
+
+
+def test_it_does_not_leave_a_seat_that_may_be_of_another_member() -> None:
+    assert missed_events(Memory()).takeover() is c.Reason.STARTED
+    stage = missed_events(Memory(newest="other"))
+    stage.takeover()
+    assert c.LeaveSeat() not in stage.said
+
+
+def test_once_others_have_published_the_vacant_seat_is_for_everybody() -> None:
+    stage = missed_events(Memory(newest="me"), gap=c.Gap(1, is_open=True))
+    stage.reads = [[], [other()], [other()]]
+    assert stage.takeover() is c.Reason.VACANT
+    assert stage.now < 4
+
+
+def publishing(stage: Stage) -> list[c.Command]:
+    """It publishes, then there is a gap; up to its next takeover."""
+    stage.results = [c.Committed(1)] * 3
+    life = stage.member.life()
+    command = next(life)
+    published = False
+    for _ in range(200):
+        stage.said.append(command)
+        if published and isinstance(command, c.Show) and command.role is c.Role.TAKING_OVER:
+            break
+        published = published or isinstance(command, c.PublishBatch)
+        stage.gap = GAP if published else c.NO_GAP
+        command = life.send(stage._answer(command))
+    life.close()
+    return stage.said[stage.said.index(c.PublishBatch(FIRST_BATCH_ROWS)) + 1 :]
+
+
+def test_a_publishing_member_with_a_gap_ends_its_producer_and_reads_the_output_before_it_leaves_its_seat() -> None:
+    stage = missed_events(gap=c.NO_GAP)
+    said = publishing(stage)
+    assert said[:7] == [
+        c.AskGap(),
+        c.DropProducer(),
+        c.Show(c.Role.STANDBY),
+        c.MarkEnd(high_watermark=False),
+        c.ReachedMark(),
+        c.Barrier(),
+        c.AskGap(),
+    ]
+    assert said[7] == c.LeaveSeat()
+    assert said[-1] == c.Show(c.Role.TAKING_OVER, c.Reason.VACANT)
+    assert stage.now >= STAY_OFF_SECONDS
+
+
+def test_a_member_that_was_fenced_without_noticing_does_not_leave_the_seat_of_the_one_that_publishes() -> None:
+    stage = missed_events(gap=c.NO_GAP)
+    answer = stage._answer
+
+    def answer_and_let_another_publish(command: c.Command) -> Any:
+        if isinstance(command, c.DropProducer):
+            stage.reads = [[other()]]
+        return answer(command)
+
+    stage._answer = answer_and_let_another_publish  # type: ignore[method-assign]
+    said = publishing(stage)
+    assert c.LeaveSeat() not in said
+    assert said[-1] == c.Show(c.Role.TAKING_OVER, c.Reason.SILENT)
+    assert not stage.member.memory.reigned
+
+
+def test_a_new_process_stays_off_the_seat_that_the_one_before_it_left() -> None:
+    stage = missed_events(Memory(newest="me", gap=1, left=True))
+    stage.vacant = True
+    assert stage.takeover() is c.Reason.VACANT
+    assert stage.now >= STAY_OFF_SECONDS
+    assert c.LeaveSeat() not in stage.said
 
 
 def test_every_change_of_role_has_its_words() -> None:

@@ -29,8 +29,8 @@ EXAMPLE: dict[str, Any] = {
         "since": "2026-11-24T03:12:40.000Z",
         "takeovers": {"started": 1},
         "members": [
-            {"name": "one", "seen_publishing": "2026-11-24T05:00:00.000Z"},
-            {"name": "two", "seen_publishing": None},
+            {"name": "one", "seen_publishing": "2026-11-24T05:00:00.000Z", "heard": None},
+            {"name": "two", "seen_publishing": None, "heard": "2026-11-24T05:00:00.000Z"},
         ],
         "tail": {"tie.file.detections": {"0": 28}},
     },

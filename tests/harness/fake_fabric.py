@@ -55,6 +55,8 @@ class FakeFabric(Fabric):
         super().__init__(directory=directory, authority=authority, port=free_port())
         self.behaviour = Behaviour.NORMAL
         self.deaf_topics: set[str] = set()
+        self.refused_topics: set[str] = set()
+        """Topics whose subscription is answered with 0x80."""
         self.connects = 0
         """How many clients have been welcomed with a CONNACK."""
         self._listener: socket.socket | None = None
@@ -229,9 +231,9 @@ class _Session:
 
     def _subscribe(self, body: bytes) -> None:
         _, topics = mqtt.split_topics(body, with_qos=True)
-        refused = self._fabric.behaviour is Behaviour.REFUSE_SUBSCRIPTIONS
-        if not refused:
-            self.topics = self.topics.union(topics)
-        self.send(mqtt.packet(mqtt.SUBACK, body[:2] + bytes([0x80 if refused else 0] * len(topics))))
+        refuse_all = self._fabric.behaviour is Behaviour.REFUSE_SUBSCRIPTIONS
+        refused = [refuse_all or topic in self._fabric.refused_topics for topic in topics]
+        self.topics = self.topics.union(topic for topic, no in zip(topics, refused, strict=True) if not no)
+        self.send(mqtt.packet(mqtt.SUBACK, body[:2] + bytes(0x80 if no else 0 for no in refused)))
         if self._fabric.behaviour is Behaviour.GARBAGE:
             self.send(GARBAGE)

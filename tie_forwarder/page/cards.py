@@ -112,14 +112,16 @@ def _group(status: dict[str, Any]) -> Markup:
 
 
 def _seen(member: dict[str, Any], group: dict[str, Any], now: str) -> str:
-    seen = words.seconds_between(member["seen_publishing"], now)
     this = "this one" if member["name"] == group["member"] else ""
-    last = "" if seen is None else _last_published(seen)
-    return ", ".join(filter(None, (this, last)))
+    published = _ago("published", words.seconds_between(member["seen_publishing"], now))
+    heard = _ago("heard", words.seconds_between(member.get("heard"), now))
+    return ", ".join(filter(None, (this, published, heard)))
 
 
-def _last_published(seconds: float) -> str:
-    return "published just now" if seconds < _JUST_NOW_SECONDS else f"published {words.span(seconds)} ago"
+def _ago(what: str, seconds: float | None) -> str:
+    if seconds is None:
+        return ""
+    return f"{what} just now" if seconds < _JUST_NOW_SECONDS else f"{what} {words.span(seconds)} ago"
 
 
 def _ledger(status: dict[str, Any]) -> Markup:

@@ -62,8 +62,11 @@ class Peers:
         """The last gap of this process."""
 
     def load(self) -> None:
-        """Read who was heard before this start. Whatever is wrong with the file, it counts as empty."""
-        self._saved = self.heard_at = _read(self._path)
+        """Read who was heard shortly before this start. Whatever is wrong with the file, it counts as empty."""
+        found = _read(self._path)
+        self._saved = self.heard_at = {
+            name: heard for name, heard in found.items() if name != self._own and self._is_recent(heard)
+        }
         self._look(hears=False)
 
     def hear(self, names: Iterable[str]) -> None:
@@ -107,7 +110,7 @@ class Peers:
             if self.gap.is_open:
                 self.gap = self.gap._replace(is_open=False)
             return
-        if self.gap.is_open or not self._heard_recently():
+        if self.gap.is_open or not any(map(self._is_recent, self.heard_at.values())):
             return
         now = self._monotonic()
         another = self._gap_at is None or now - self._gap_at >= self._gap_every_seconds
@@ -115,8 +118,8 @@ class Peers:
             self._gap_at = now
         self.gap = Gap(self.gap.number + another, is_open=True)
 
-    def _heard_recently(self) -> bool:
-        return any(abs(self._now() - heard) < RECENT_SECONDS for heard in self.heard_at.values())
+    def _is_recent(self, heard: float) -> bool:
+        return abs(self._now() - heard) < RECENT_SECONDS
 
 
 def _is_name(name: object) -> bool:
