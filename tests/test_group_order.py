@@ -19,11 +19,15 @@ from tests.harness.load import BackgroundLoad
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
 from tests.harness.waiting import wait_until
+from tie_forwarder.publisher.member import STAY_OFF_SECONDS
+from tie_forwarder.supervisor.peers import FILE_NAME
 
 MOST_LATE = 0.02
-RESTART_SECONDS = 5.0
-"""`RestartSec` of the systemd unit."""
+MOST_SECONDS = 12.0
+"""How long events wait at most for a member that does not come: twice the time for which the other stays off."""
 DEAF_SECONDS = 8.0
+UNIT_RESTARTS_AFTER_SECONDS = 5.0
+"""`RestartSec` of the systemd unit."""
 
 
 def late_events(verdict: Verdict) -> int:
@@ -33,7 +37,12 @@ def late_events(verdict: Verdict) -> int:
 
 def kill_and_start_again(member: Forwarder) -> None:
     member.kill_all()
-    time.sleep(RESTART_SECONDS)
+    time.sleep(UNIT_RESTARTS_AFTER_SECONDS)
+    member.start()
+
+
+def kill_and_start_at_once(member: Forwarder) -> None:
+    member.kill_all()
     member.start()
 
 
@@ -71,7 +80,7 @@ def pair(mosquitto: Mosquitto, kafka: KafkaCluster, topics: Topics, make_forward
     return Pair(*(make_forwarder(fabric=mosquitto, kafka=kafka, topics=topics, name=name) for name in ("one", "two")))
 
 
-@pytest.mark.parametrize("accident", [kill_and_start_again, deafen])
+@pytest.mark.parametrize("accident", [kill_and_start_again, kill_and_start_at_once, deafen])
 @pytest.mark.parametrize("count", [6_000, pytest.param(20_000, marks=pytest.mark.long)])
 def test_order_per_key_holds_when_the_publishing_member_misses_some_seconds(
     accident: Callable[[Forwarder], None],
@@ -97,3 +106,54 @@ def test_order_per_key_holds_when_the_publishing_member_misses_some_seconds(
     print(f"{accident.__name__}: {late} of {count} late; takeovers {takeovers}")
     verdict.assert_exactly_once(in_order=False)
     assert late <= MOST_LATE * count
+
+
+def wait_until_published(member: Forwarder) -> None:
+    """Block until all of the 200 events since its start are in the output."""
+    member.wait_until(
+        lambda f: f.ledger()["received"] == 200 and f.ledger()["in_spool"] == 0, timeout=30.0, what="all published"
+    )
+
+
+def test_two_members_that_are_killed_and_start_at_once_do_not_wait_for_each_other(
+    pair: Pair, mosquitto: Mosquitto, make_publisher: MakePublisher, judge: Judge
+) -> None:
+    publisher = make_publisher(mosquitto)
+    pair.start(lambda: publisher.publish_detections(range(200)))
+    for member in (pair.one, pair.two):
+        member.kill_all()
+    for member in (pair.one, pair.two):
+        member.start(wait_ready=False)
+    for member in (pair.one, pair.two):
+        member.wait_ready()
+    started = time.monotonic()
+    publisher.publish_detections(range(200, 400))
+    for member in (pair.one, pair.two):
+        wait_until_published(member)
+    seconds = time.monotonic() - started
+    takeovers = [sum(member.status()["group"]["takeovers"].values()) for member in (pair.one, pair.two)]
+    print(f"published after {seconds:.1f} s; takeovers {takeovers}")
+    judge.verdict(range(400)).assert_exactly_once()
+    assert seconds < MOST_SECONDS
+    assert sum(takeovers) <= 3
+
+
+def test_a_member_whose_partner_is_gone_waits_for_it_a_bounded_time_at_its_start_and_a_lone_one_does_not(
+    pair: Pair, mosquitto: Mosquitto, make_publisher: MakePublisher, judge: Judge
+) -> None:
+    publisher = make_publisher(mosquitto)
+    pair.start(lambda: publisher.publish_detections(range(200)))
+    pair.two.kill_all()
+    seconds = []
+    for first in (200, 400):
+        pair.one.kill_all()
+        pair.one.start()
+        started = time.monotonic()
+        publisher.publish_detections(range(first, first + 200))
+        wait_until_published(pair.one)
+        seconds.append(time.monotonic() - started)
+        (pair.one.spool_directory / FILE_NAME).write_text("{}")
+    print(f"published after {seconds[0]:.1f} s, alone after {seconds[1]:.1f} s")
+    judge.verdict(range(600)).assert_exactly_once()
+    assert STAY_OFF_SECONDS - 1.0 < seconds[0] < MOST_SECONDS
+    assert seconds[1] < 4.0

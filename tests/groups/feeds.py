@@ -9,19 +9,21 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeAlias
 
 from tests.harness.detections import detection, message_id
 from tests.harness.fabric import Fabric
 from tests.harness.load import EventEncoder
 from tests.harness.mqtt_client import MqttClient
+from tie_forwarder.receiver.presence import TOPIC_PREFIX
 
 Route: TypeAlias = "Callable[[int], float | None]"
 """By how many seconds a detection is delayed, by its number; None withholds it."""
 
 _TURN_SECONDS = 0.01
 _RECONNECT_SECONDS = 0.2
+_PRESENCE_SECONDS = 2.0
 
 
 def everything(_: int) -> float | None:
@@ -101,6 +103,37 @@ class Feed:
         code = self._client.connect()
         if code:
             raise ConnectionError(f"the fabric refused a feed with code {code}")
+
+
+class Acquaintance:
+    """Lets the members hear of each other, as they would on one fabric: each is told who else runs.
+
+    One thread, from `start()` to `stop()`. A deaf member is told nothing.
+    """
+
+    def __init__(self, *, group: str, feeds: Mapping[str, Feed], running: Callable[[], Iterable[str]]) -> None:
+        encoder = EventEncoder(TOPIC_PREFIX + group)
+        self._packets = {name: encoder.packet(name.encode()) for name in feeds}
+        self._feeds = feeds
+        self._running = running
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="acquaintance", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.wait(_PRESENCE_SECONDS):
+            now, running = time.monotonic(), list(self._running())
+            for name, feed in self._feeds.items():
+                if feed.route is not nothing:
+                    feed.put([(now, self._packets[other]) for other in running if other != name])
 
 
 class GroupLoad:

@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.groups.feeds import GroupLoad
+from tests.groups.feeds import Acquaintance, GroupLoad
 from tests.groups.follower import Follower
 from tests.groups.member import Member
 from tests.harness.judge import Judge, Verdict
@@ -63,10 +63,15 @@ class Stage:
             )
             for name in names
         }
+        # Each test's group has its own transactional id, so that tests can share a Kafka.
+        name = self.topics.detection.removesuffix(".detection")
         for member in self.members.values():
-            # Each test's group has its own transactional id, so that tests can share a Kafka.
-            member.config["group"]["name"] = self.topics.detection.removesuffix(".detection")
-        self.load = GroupLoad(feeds={name: member.feed for name, member in self.members.items()}, rate=rate)
+            member.config["group"]["name"] = name
+        feeds = {name: member.feed for name, member in self.members.items()}
+        self.load = GroupLoad(feeds=feeds, rate=rate)
+        self._acquaintance = Acquaintance(
+            group=name, feeds=feeds, running=lambda: [member.name for member in self.playing]
+        )
         self.follower = Follower(bootstrap_servers=kafka.internal_servers, topics=[self.topics.detection])
         self._stack = ExitStack()
 
@@ -81,6 +86,8 @@ class Stage:
             self.members[name].start()
         self.follower.start()
         self._stack.callback(self.follower.stop)
+        self._acquaintance.start()
+        self._stack.callback(self._acquaintance.stop)
 
     def publishing(self, *, timeout: float = 30.0) -> Member:
         """The member that publishes, once exactly one says so."""
