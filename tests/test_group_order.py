@@ -54,6 +54,11 @@ def deafen(member: Forwarder) -> None:
         receiver.resume()
 
 
+def lose_the_receiver(member: Forwarder) -> None:
+    """It is started again at once; its second is missed."""
+    member.kill_part("receiver")
+
+
 class Pair:
     """Two members of one fabric; `one` publishes, and each has heard the other."""
 
@@ -80,7 +85,7 @@ def pair(mosquitto: Mosquitto, kafka: KafkaCluster, topics: Topics, make_forward
     return Pair(*(make_forwarder(fabric=mosquitto, kafka=kafka, topics=topics, name=name) for name in ("one", "two")))
 
 
-@pytest.mark.parametrize("accident", [kill_and_start_again, kill_and_start_at_once, deafen])
+@pytest.mark.parametrize("accident", [kill_and_start_again, kill_and_start_at_once, deafen, lose_the_receiver])
 @pytest.mark.parametrize("count", [6_000, pytest.param(20_000, marks=pytest.mark.long)])
 def test_order_per_key_holds_when_the_publishing_member_misses_some_seconds(
     accident: Callable[[Forwarder], None],
