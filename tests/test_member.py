@@ -11,6 +11,7 @@ from tie_forwarder.publisher import commands as c
 from tie_forwarder.publisher.member import (
     BATCH_ROWS,
     FIRST_BATCH_ROWS,
+    LEAVE_EVERY_SECONDS,
     MOST_BOOST,
     STAY_OFF_SECONDS,
     Member,
@@ -311,6 +312,24 @@ def test_a_member_that_was_fenced_without_noticing_does_not_leave_the_seat_of_th
     assert c.LeaveSeat() not in said
     assert said[-1] == c.Show(c.Role.TAKING_OVER, c.Reason.SILENT)
     assert not stage.member.memory.reigned
+
+
+def test_where_gaps_come_all_the_time_it_leaves_its_seat_now_and_then_and_publishes_in_between() -> None:
+    stage = missed_events(Memory(newest="me", reigned=True))
+    stage.results = [c.Idle()] * 400
+    life, command = stage.member.life(), None
+    life_said: list[c.Command] = []
+    command = next(life)
+    while stage.results and stage.now < 20 * LEAVE_EVERY_SECONDS:
+        life_said.append(command)
+        if isinstance(command, c.PublishBatch):
+            stage.now += 1.0
+            stage.gap = c.Gap(stage.gap.number + 1)
+        command = life.send(stage._answer(command))
+    life.close()
+    leaves = life_said.count(c.LeaveSeat())
+    assert leaves in range(10, 21)
+    assert kinds(life_said).count(c.PublishBatch) > 10 * leaves
 
 
 def test_a_new_process_stays_off_the_seat_that_the_one_before_it_left() -> None:

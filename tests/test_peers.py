@@ -94,17 +94,6 @@ class TestGaps:
         peers.hear(["other"])
         assert peers.look(hears=False) == Gap(1, is_open=True)
 
-    def test_where_the_connection_comes_and_goes_one_gap_a_minute_counts(
-        self, make_peers: MakePeers, clock: Clock, wall: Clock
-    ) -> None:
-        peers = make_peers()
-        numbers = []
-        for _ in range(90):
-            peers.hear(["other"])
-            numbers += [peers.look(hears=hears).number for hears in (False, True)]
-            pass_time(2.0, clock, wall)
-        assert numbers[-1] == 3
-
     def test_a_receiver_that_is_stopped_with_the_rest_is_no_gap(self, make_peers: MakePeers) -> None:
         peers = make_peers()
         peers.hear(["other"])

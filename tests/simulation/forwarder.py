@@ -7,7 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.simulation.times import GAP_EVERY_SECONDS
 from tests.simulation.world import Process, World
 from tie_forwarder.backoff import Backoff
 from tie_forwarder.supervisor.peers import Peers
@@ -63,7 +62,6 @@ class Forwarder:
         self.peers: Peers = Peers(
             directory=Path(os.devnull),
             own=self.name,
-            gap_every_seconds=GAP_EVERY_SECONDS,
             monotonic=lambda: self.world.now,
             now=lambda: self.world.now,
         )

@@ -18,4 +18,3 @@ class Times:
 
 DEAF_SECONDS = 1.5
 """After so long a member notices that it receives nothing."""
-GAP_EVERY_SECONDS = 10.0

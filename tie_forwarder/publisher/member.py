@@ -21,7 +21,8 @@ Invariants, each with the accident that its absence causes:
      more patiently each time.
   7. A member that may have missed events which another member has (a `Gap`) lets that one publish first: it leaves the
      seat and stays off it for a bounded time. (Else it publishes newer events at once, and the missed ones follow 30 s
-     later, out of order.) It does so once for each gap, and never leaves a seat on which somebody else has published.
+     later, out of order.) It does so once for each gap and not all the time, and never leaves a seat on which somebody
+     else has published.
 
 Pure: yields commands, is sent answers. The clock and the randomness are parameters.
 """
@@ -39,6 +40,7 @@ from tie_forwarder.publisher.commands import (
     CommitHanging,
     Committed,
     DropProducer,
+    Gap,
     Hidden,
     Idle,
     LeaveSeat,
@@ -69,6 +71,9 @@ MOST_BOOST = 8.0
 STAY_OFF_SECONDS = 6.0
 """How long a member that has left its seat because of a gap stays off it: a standby takes a vacant seat in 3 s."""
 
+LEAVE_EVERY_SECONDS = 30.0
+"""Where connections come and go all the time, a member leaves its seat no more often than that."""
+
 _LOOK_SECONDS = 1.0
 _HANGING_SECONDS = 2.0
 """Longer than Kafka takes to end a transaction that it knows of."""
@@ -92,6 +97,8 @@ class Memory:
     """The number of the last gap for which nothing is left to do."""
     left: bool = False
     """Whether it has left its seat because of a gap, and nobody has published since."""
+    left_at: float | None = None
+    """When it last left its seat because of a gap, by the monotonic clock, which is one for the whole machine."""
 
 
 @dataclass(frozen=True)
@@ -152,16 +159,21 @@ class Member:
         A member that has just started and knows of no record does not: the seat may be another member's.
         """
         gap = yield AskGap()
-        if gap.number == self.memory.gap:
-            return False
-        self.memory.gap = gap.number
-        if reason is Reason.STARTED and not self.memory.newest:
+        acts, self.memory.gap = self._acts_on(gap), gap.number
+        if not acts or (reason is Reason.STARTED and not self.memory.newest):
             return False
         self.memory.reigned = self._others_wrote = False
         self.memory.left = True
         yield LeaveSeat()
-        self._progress_at = self._monotonic()
+        self.memory.left_at = self._progress_at = self._monotonic()
         return True
+
+    def _acts_on(self, gap: Gap) -> bool:
+        """Whether this gap is not dealt with yet. It is ignored if this member left its seat shortly before."""
+        left_at = self.memory.left_at
+        if left_at is not None and self._monotonic() - left_at < LEAVE_EVERY_SECONDS:
+            self.memory.gap = gap.number
+        return gap.number != self.memory.gap
 
     def _stand_by(self) -> Step:
         """Reads the output until it is time to take over; returns the reason."""
@@ -222,7 +234,7 @@ class Member:
         yield Show(Role.PUBLISHING)
         memory = self.memory
         while True:
-            if (yield AskGap()).number != memory.gap:
+            if self._acts_on((yield AskGap())):
                 yield DropProducer()
                 yield Show(Role.STANDBY)
                 yield from self._read_on()

@@ -5,7 +5,7 @@ have events to itself. The publisher learns of each gap and lets the other one p
 A crash is a gap too, so the names are kept in a file in the spool directory, with the times when they were heard.
 
 All of this is a hint. Names can be forged, and the file and the clock can be wrong; the worst of it is a wait of
-seconds, for at most one gap a minute.
+seconds, now and then.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ RECENT_SECONDS = 180.0
 _MOST_PEERS = 20
 _MOST_BYTES = 16_384
 _LONGEST_NAME = 200
-_GAP_EVERY_SECONDS = 60.0
-"""Where connections come and go all the time, only one gap in so many seconds makes anybody wait."""
 _WRITE_EVERY_SECONDS = 60.0
 _WRITE_NEW_EVERY_SECONDS = 5.0
 
@@ -42,17 +40,14 @@ class Peers:
         *,
         directory: Path,
         own: str,
-        gap_every_seconds: float = _GAP_EVERY_SECONDS,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], float] = time.time,
     ) -> None:
         self._path = directory / FILE_NAME
         self._own = own
-        self._gap_every_seconds = gap_every_seconds
         self._monotonic = monotonic
         self._now = now
         self._log = Log()
-        self._gap_at: float | None = None
         self._saved: Mapping[str, float] = {}
         self._saved_at: float | None = None
         self._leaving = False
@@ -112,11 +107,7 @@ class Peers:
             return
         if self.gap.is_open or not any(map(self._is_recent, self.heard_at.values())):
             return
-        now = self._monotonic()
-        another = self._gap_at is None or now - self._gap_at >= self._gap_every_seconds
-        if another:
-            self._gap_at = now
-        self.gap = Gap(self.gap.number + another, is_open=True)
+        self.gap = Gap(self.gap.number + 1, is_open=True)
 
     def _is_recent(self, heard: float) -> bool:
         return abs(self._now() - heard) < RECENT_SECONDS
