@@ -29,6 +29,7 @@ from tie_forwarder.spool import Reader, Spool, merged, pack_id
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.guard import Guard
+from tie_forwarder.supervisor.peers import Peers
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch, Replacement
 from tie_forwarder.supervisor.window import Window
@@ -88,6 +89,7 @@ class Bench:
         self.accounts = Accounts(metrics=metrics, topics={"detection": "output", "dead_letter": "output"})
         self.accounts.on_start(self.spool.events)
         self.watch = PublisherWatch(first_role="standby", monotonic=lambda: 0.0)
+        self.peers = Peers(directory=directory, own="one")
         self.flow = Flow(
             spool=self.spool,
             intake=Intake(fabric="main", key_by="agent_guid", kinds=("detection",)),
@@ -95,6 +97,7 @@ class Bench:
             accounts=self.accounts,
             receiver=ReceiverWatch(canary_timeout_seconds=10.0, monotonic=lambda: 0.0),
             publisher=self.watch,
+            peers=self.peers,
             commit_interval_seconds=0.0,
         )
         self.receiver = Pipe("receiver")
@@ -331,6 +334,17 @@ class TestRefusingDisk:
 
         with refusing_disk(), pytest.raises(OSError, match=r"."):
             see_many()
+
+
+def test_a_publisher_hears_of_a_gap_before_it_is_granted_what_came_after(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    child, _ = bench.publisher()
+    bench.peers.hear(["two"])
+    bench.receive(range(5))
+    bench.turn(lambda: bool(child.heard("grant")))
+    told = [line["verb"] for line in child.told]
+    assert told.index("gap") < told.index("grant")
+    assert child.heard("gap")[-1] == {"verb": "gap", "number": 1, "open": True}
 
 
 def test_ranges_are_merged_whatever_their_order() -> None:

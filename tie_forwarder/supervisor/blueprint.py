@@ -37,7 +37,7 @@ def publisher_configuration(
     spool: tuple[int, int] | None = None,
     gap: Gap = NO_GAP,
 ) -> dict[str, Any]:
-    """For the publisher process; `resume` is what its predecessor left, `unlisted` the kinds that it met besides, 
+    """For the publisher process; `resume` is what its predecessor left, `unlisted` the kinds that it met besides,
     `spool` the file that this process has open, and `gap` the last gap in this member's receiving.
 
     Reads secret files now, so that a renewed one is taken up; raises ForwarderError when one cannot be read, or when a
