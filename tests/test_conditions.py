@@ -60,6 +60,9 @@ _TRIED: dict[str, st.SearchStrategy[Any]] = {
     "last_drop_reason": st.sampled_from(DROP_REASONS),
     "ledger_imbalance": st.integers(-1, 1),
     "role": st.sampled_from(ROLES),
+    "spool_unmoved_seconds": st.floats(0, 200),
+    "takeover_after_seconds": st.floats(1, 30),
+    "withheld_topics": st.sampled_from([(), ("/topic",)]),
     "compacted": st.none() | st.just(Compacted(("t",), "mend")),
     "certificates": st.tuples() | st.tuples(_CERTIFICATES),
     "last_surge_at": _TIMES,
@@ -111,7 +114,7 @@ def test_no_meaning_is_given_twice() -> None:
 
 def test_a_few_dead_letters_are_no_surge_and_many_are_one() -> None:
     clock = Clock()
-    surge = Surge(monotonic=clock, now=clock)
+    surge = Surge(monotonic=clock)
     seen = []
     for seconds, received, letters in [
         (0, 0, 0),

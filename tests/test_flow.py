@@ -34,6 +34,7 @@ from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import Reception, Replacement
 from tie_forwarder.supervisor.source import Source
 from tie_forwarder.supervisor.window import Window
+from tie_forwarder.supervisor.withheld import WithheldTopics
 
 MIB = 1024 * 1024
 WELL = {"connected": True, "waiting_seconds": 0.0, "trouble": None}
@@ -102,6 +103,7 @@ class Bench:
             receiver=self.reception,
             publisher=self.watch,
             peers=Peers(directory=directory, own="a"),
+            withheld=WithheldTopics(topics=[DETECTION_TOPIC], live_seconds=60.0),
             commit_interval_seconds=0.0,
         )
         self.receiver = Pipe("receiver")

@@ -27,7 +27,7 @@ def test_a_tail_that_starts_beside_an_open_transaction_finds_its_records_once_it
         producer.begin_transaction()
         producer.send(topics.detection, value=b"{}", headers=headers, partition=0).get(timeout=10)
         tail.open()
-        tail.seek_by_time(time.time_ns() // 1_000_000 - 600_000)
+        tail.seek_by_time(time.time_ns() // 1_000_000, margin_ms=600_000)
         assert tail.read() == []
         producer.commit_transaction()
         found: list[bytes] = []

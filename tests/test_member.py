@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict
+from itertools import count, cycle, repeat
 from typing import Any
 
 import pytest
@@ -19,21 +21,26 @@ START_MS = 1_000_000_000
 class Stage:
     """Answers a member's commands; the clock goes on by half a second with every read."""
 
-    def __init__(self, memory: Memory | None = None) -> None:
-        self.now = 0.0
+    def __init__(self, memory: Memory | None = None, *, now: float = 0.0) -> None:
+        self.now = now
         self.reads: list[list[c.Seen]] = []
+        self.steady: Iterator[c.Seen] | None = None
+        """What the output has after that, a record with every read."""
         self.oldest_ms: int | None = None
+        """When the oldest row was received; it is always the same row."""
+        self.clock_ahead_ms = 0
         self.vacant = False
         self.beyond = False
         self.gap = c.NO_GAP
         self.results: list[c.BatchResult] = []
         self.said: list[c.Command] = []
+        self.on_idle: Callable[[], object] = lambda: None
         self.member = Member(
             name="me",
             rules=Rules(takeover_after=T),
             memory=memory or Memory(),
             monotonic=lambda: self.now,
-            now_ms=lambda: START_MS + int(self.now * 1000),
+            now_ms=lambda: START_MS + self.clock_ahead_ms + int(self.now * 1000),
             uniform=lambda low, _: low,
         )
 
@@ -57,15 +64,19 @@ class Stage:
     def _answer(self, command: c.Command) -> Any:
         if isinstance(command, c.ReadTail):
             self.now += 0.5
-            return self.reads.pop(0) if self.reads else []
+            if self.reads:
+                return self.reads.pop(0)
+            return [next(self.steady)] if self.steady else []
         if isinstance(command, c.ReachedMark):
             return not self.reads or self.reads[0] == []
         if isinstance(command, c.PublishBatch):
+            self.now += 0.5
+            self.on_idle()
             return self.results.pop(0)
         if isinstance(command, c.LeaveSeat):
             self.vacant = True
         answers = {
-            c.OldestEvent: self.oldest_ms,
+            c.OldestEvent: None if self.oldest_ms is None else c.Oldest(1, self.oldest_ms),
             c.SeatIsVacant: self.vacant,
             c.PeekBeyond: self.beyond,
             c.AskGap: self.gap,
@@ -134,11 +145,88 @@ def test_records_beyond_the_last_stable_offset_are_a_sign_of_life() -> None:
     assert stage.takeover() is None
 
 
+def passing(stage: Stage, received_s: Iterable[float | None]) -> Stage:
+    """Every half second the output has a record of another member, received at these times, relative to the start."""
+    stage.steady = (c.Seen("other", None if at is None else START_MS + int(at * 1000)) for at in received_s)
+    return stand_by(stage)
+
+
+PASSED = 3 * T + 1
+
+
 def test_it_takes_over_when_the_publisher_has_passed_by_its_event() -> None:
-    stage = stand_by(Stage())
-    stage.oldest_ms = START_MS - int(3 * T * 1000) - 1
+    stage = passing(Stage(), repeat(0.0))
+    stage.oldest_ms = START_MS - int(PASSED * 1000)
     assert stage.takeover() is c.Reason.PASSED_BY
-    assert stage.now < 3
+    assert stage.now < 6
+
+
+HOURS = 2 * 3600.0
+
+
+@pytest.mark.parametrize(
+    "received",
+    [
+        (-PASSED, -PASSED, -PASSED, -PASSED, 0.0),  # one record of a backlog was received with a wrong clock
+        (HOURS,) * 6,  # all of them were
+        (None,),  # nothing says when they were received
+    ],
+)
+def test_records_with_wrong_times_of_receipt_are_no_sign_that_it_was_passed_by(received: tuple[float, ...]) -> None:
+    stage = passing(Stage(), cycle(received))
+    stage.oldest_ms = START_MS - int(PASSED * 1000)
+    assert stage.takeover() is None
+
+
+def test_a_record_that_was_received_ahead_of_this_clock_counts_as_received_now() -> None:
+    stage = passing(Stage(), (3 * T - 5 + at / 2 for at in count()))
+    stage.oldest_ms = START_MS
+    assert stage.takeover() is c.Reason.PASSED_BY
+    assert 3 * T < stage.now < 3 * T + 6
+
+
+@pytest.mark.parametrize("hours", [2, -2])
+def test_an_event_that_was_received_with_a_wrong_clock_waits_no_longer_than_another(hours: int) -> None:
+    stage = stand_by(Stage())
+    stage.oldest_ms = START_MS + hours * 3_600_000
+    assert stage.takeover() is c.Reason.SILENT
+    assert T < stage.now < T + 3  # one look later at most
+
+
+def test_a_clock_that_is_set_forward_makes_nothing_wait_longer() -> None:
+    stage = stand_by(Stage())
+    stage.oldest_ms, stage.clock_ahead_ms = START_MS, 7_200_000
+    assert stage.takeover() is c.Reason.SILENT
+    assert T < stage.now < T + 2
+
+
+def test_an_event_that_was_received_with_a_clock_ahead_is_found_to_be_passed_by() -> None:
+    stage = passing(Stage(), (at / 2 for at in count()))
+    stage.oldest_ms = START_MS + 7_200_000
+    assert stage.takeover() is c.Reason.PASSED_BY
+    assert 3 * T < stage.now < 3 * T + 6
+
+
+def test_waiting_goes_on_where_the_process_before_ended() -> None:
+    memory, lives, now = Memory(newest="other"), 0, 0.0
+    while lives < 20:
+        stage = Stage(Memory(**asdict(memory)), now=now)
+        stage.oldest_ms = START_MS
+        found = stage.play(lambda command: isinstance(command, c.Show) and command.reason is not None, most=20)[-1]
+        if isinstance(found, c.Show):
+            assert found.reason is c.Reason.SILENT
+            assert lives > 2
+            assert T < stage.now - 60.0 < 2 * T
+            return
+        memory, now, lives = stage.member.memory, stage.now + 60.0 * (lives == 0), lives + 1
+    pytest.fail("a publisher process that is replaced every few seconds never takes over")
+
+
+def test_an_outage_between_two_processes_is_no_silence_of_the_output() -> None:
+    stage = Stage(Memory(newest="other", still_seconds=1.0, waiting_since=0.0), now=3600.0)
+    stage.oldest_ms = START_MS
+    assert stage.takeover() is c.Reason.SILENT
+    assert stage.now > 3600.0 + T - 2
 
 
 def test_it_takes_a_vacant_seat_without_patience() -> None:
@@ -330,6 +418,28 @@ def test_a_new_process_stays_off_the_seat_that_the_one_before_it_left() -> None:
     assert stage.takeover() is c.Reason.VACANT
     assert stage.now >= STAY_OFF_SECONDS
     assert c.LeaveSeat() not in stage.said
+
+
+def test_a_publishing_member_without_events_stands_by_once_another_one_publishes() -> None:
+    stage = Stage(Memory(newest="me"))
+    stage.results = [c.Committed(1), *[c.Idle()] * 50]
+    stage.on_idle = lambda: stage.reads.append([other(), other()]) if len(stage.results) == 25 else None
+    said = stage.play(lambda command: command == c.Show(c.Role.STANDBY) and len(stage.said) > 10)
+    assert said[-2:] == [c.DropProducer(), c.Show(c.Role.STANDBY)]
+    assert 15 < len(stage.results) < 25
+    memory = stage.member.memory
+    assert (memory.reigned, memory.boost, memory.newest) == (False, 1.0, "other")
+
+
+def test_a_publishing_member_without_events_looks_seldom_and_not_at_all_while_its_own_records_are_hidden() -> None:
+    stage = Stage()
+    stage.results = [c.Idle()] * 40
+    said = kinds(stage.play(lambda command: isinstance(command, c.PublishBatch) and not stage.results))
+    assert said[said.index(c.PublishBatch) :].count(c.MarkEnd) in range(4, 8)
+    stage = Stage()
+    stage.results = [c.Idle(outstanding=True)] * 40
+    said = kinds(stage.play(lambda command: isinstance(command, c.PublishBatch) and not stage.results))
+    assert c.MarkEnd not in said[said.index(c.PublishBatch) :]
 
 
 def test_every_change_of_role_has_its_words() -> None:

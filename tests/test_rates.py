@@ -10,7 +10,7 @@ from tests.data.payloads import message
 from tests.harness.clock import Clock
 from tie_forwarder.events.reasons import Reason
 from tie_forwarder.records.dead_letter import render_dead_letter
-from tie_forwarder.supervisor.growth import Growth
+from tie_forwarder.supervisor.growth import Growth, Waiting
 from tie_forwarder.supervisor.last_letters import LastLetters
 from tie_forwarder.supervisor.rates import COUNTS, Rates
 
@@ -89,7 +89,7 @@ class TestGrowth:
 
 class TestLastLetters:
     def test_only_the_newest_ten_are_kept_and_all_are_counted(self) -> None:
-        letters = LastLetters(now=lambda: 12.0)
+        letters = LastLetters(monotonic=lambda: 12.0)
         for number in range(50):
             record = render_dead_letter(
                 message(b"x" * 1_000_000), event_id=str(number), reason=Reason.NOT_JSON, detail="line 1"
@@ -110,3 +110,53 @@ class TestLastLetters:
         assert shown["first_bytes"] == r"\x1b[2J</script>\x0d\x0a\u202egpj.exe\xff\x00"
         assert all(value.isprintable() for value in shown.values() if isinstance(value, str))
         assert shown["meaning"] == Reason.NOT_JSON.description
+
+
+HOUR_MS = 3_600_000
+
+
+def waited(waiting: Waiting, clock: Clock, received_at_ms: int) -> float:
+    """Seconds, by a wall clock that shows an hour since the epoch more than the monotonic one."""
+    now = clock.now + 3600.0
+    at = waiting.received_at(received_at_ms, now=now)
+    assert at is not None
+    return now - at
+
+
+def test_how_long_an_event_has_waited_does_not_depend_on_the_clock_with_which_it_was_received() -> None:
+    clock = Clock()
+    waiting = Waiting(monotonic=clock)
+    waiting.look(oldest=None, newest=10)
+    clock.now += 100.0
+    for _ in range(500):
+        waiting.look(oldest=11, newest=20)
+        clock.now += 0.2
+    for received_at_ms in (0, HOUR_MS, 3 * HOUR_MS):
+        assert waited(waiting, clock, received_at_ms) == pytest.approx(100.0)
+    assert waiting.unmoved_seconds == pytest.approx(100.0)
+    waiting.look(oldest=15, newest=21)
+    assert waited(waiting, clock, HOUR_MS) == pytest.approx(100.0)
+    assert waiting.unmoved_seconds == 0.0
+    waiting.look(oldest=21, newest=21)
+    assert waited(waiting, clock, HOUR_MS) < 3.0
+    waiting.look(oldest=None, newest=21)
+    assert (waiting.received_at(None, now=clock.now), waiting.unmoved_seconds) == (None, 0.0)
+
+
+def test_of_events_that_were_there_at_the_start_their_time_of_receipt_is_believed_unless_it_cannot_be() -> None:
+    clock = Clock()
+    waiting = Waiting(monotonic=clock)
+    waiting.look(oldest=1, newest=10)
+    clock.now += 50.0
+    assert waited(waiting, clock, HOUR_MS - 600_000) == pytest.approx(clock.now + 600.0)
+    assert waited(waiting, clock, 3 * HOUR_MS) == pytest.approx(50.0)
+
+
+def test_a_backlog_of_a_day_takes_little_memory_to_watch() -> None:
+    clock = Clock()
+    waiting = Waiting(monotonic=clock)
+    for second in range(0, 86_400, 2):
+        clock.now = float(second)
+        waiting.look(oldest=1, newest=second)
+    assert len(waiting._marks) <= 2_000
+    assert waited(waiting, clock, 0) > 3600.0

@@ -14,6 +14,7 @@ _DEGRADED = {
     "certificate_expired": "There is no connection to the DXL fabric, and a certificate for it has ended.",
     "deaf": "Connected to the fabric, yet neither the canary nor an event comes back.",
     "subscription_refused": "The DXL broker refuses the subscription to a topic.",
+    "events_withheld": "Other members receive events on a topic from which nothing arrives here.",
     "spool_not_writable": "The disk takes nothing, so events that come are kept in memory and then lost.",
     "spool_displaced": "The spool's file was deleted or replaced while it was in use.",
     "events_dropped": "Events were lost for good within the last minute.",

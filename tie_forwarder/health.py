@@ -17,6 +17,8 @@ from tie_forwarder.supervisor.publisher_watch import Compacted, Trouble
 _RECENT_DROP_SECONDS = 60.0
 _RECENT_RESCUE_SECONDS = 300.0
 _BEHIND_SECONDS = 30.0
+_UNMOVED_TAKEOVERS = 6
+"""Twice as long as a standby waits before it takes over from a member that has passed by one of its events."""
 _WAITING_SECONDS = 3.0
 _CONNECTING_SECONDS = 10.0
 _SURGE_SECONDS = 60.0
@@ -54,6 +56,11 @@ class Facts:
     last_drop_reason: str
     ledger_imbalance: int
     role: str
+    spool_unmoved_seconds: float = 0.0
+    """For how long the same row has been the oldest of the spool."""
+    takeover_after_seconds: float = 10.0
+    withheld_topics: tuple[str, ...] = ()
+    """DXL topics on which other members receive events and this one does not."""
     compacted: Compacted | None = None
     certificates: tuple[Certificate, ...] = ()
     last_surge_at: float | None = None
@@ -104,6 +111,13 @@ _NOT_REPLACED_REMEDY = (
 )
 _SLOW_REMEDY = "wait; if it lasts, look at the load and the log of the brokers"
 _BEHIND_REMEDY = "wait while the number falls; if it does not, look at the load of this machine and of the brokers"
+_STANDBY_BEHIND_REMEDY = (
+    "check on the other members that one of them publishes and keeps up, and that the clocks of all members agree"
+)
+_WITHHELD_REMEDY = (
+    "allow this client to receive the topics in the fabric's topic authorization, and check that all members are on "
+    "the same fabric"
+)
 _VAGUE_REMEDY = "wait; if it lasts, look at the log of the brokers and of the forwarder"
 
 
@@ -139,6 +153,9 @@ def _problems(facts: Facts) -> list[Problem]:
 
 
 def _receiving(facts: Facts) -> list[Problem]:
+    if facts.receiver_ready and facts.withheld_topics:
+        detail = f"other members publish events that do not arrive here: {', '.join(facts.withheld_topics)}"
+        return [Problem("degraded", "events_withheld", detail, _WITHHELD_REMEDY)]
     if facts.receiver_ready:
         return []
     if facts.receiver_fault == "subscription_refused":
@@ -205,12 +222,19 @@ def _publishing(facts: Facts) -> list[Problem]:
     if facts.publisher_waiting_seconds > _WAITING_SECONDS:
         detail = f"no answer for {facts.publisher_waiting_seconds:.0f} s"
         return [Problem("buffering", "kafka_slow", detail, _SLOW_REMEDY)]
-    behind = facts.spool_oldest_at is not None and facts.now - facts.spool_oldest_at > _BEHIND_SECONDS
-    if behind and facts.role != "standby":
-        return [Problem("buffering", "behind", f"{facts.spool_events} events wait in the spool", _BEHIND_REMEDY)]
+    if _is_behind(facts):
+        remedy = _STANDBY_BEHIND_REMEDY if facts.role == "standby" else _BEHIND_REMEDY
+        return [Problem("buffering", "behind", f"{facts.spool_events} events wait in the spool", remedy)]
     if facts.publisher_unconnected_seconds > _CONNECTING_SECONDS:
         return [Problem("buffering", "connecting", "no connection to Kafka yet", "see whether the brokers run")]
     return []
+
+
+def _is_behind(facts: Facts) -> bool:
+    if facts.role == "standby":
+        # It is normal for its events to wait while another member works off a backlog, but not for one of them to stay.
+        return facts.spool_unmoved_seconds > max(_BEHIND_SECONDS, _UNMOVED_TAKEOVERS * facts.takeover_after_seconds)
+    return facts.spool_oldest_at is not None and facts.now - facts.spool_oldest_at > _BEHIND_SECONDS
 
 
 def _troubled(state: str, trouble: Trouble) -> Problem:

@@ -158,7 +158,7 @@ class OutputReader:
         with _translated(self._connection):
             consumer = self._consumers[True]
             ends = offsets(consumer.end_offsets, self._partitions)
-            found = first_offsets_since(consumer, self._partitions, since_ms)
+            found = first_offsets_since(consumer, dict.fromkeys(self._partitions, since_ms))
         return {
             (place.topic, place.partition): ends[place] if first is None else first for place, first in found.items()
         }

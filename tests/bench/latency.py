@@ -88,12 +88,12 @@ def _round_trip(
     publisher: FabricPublisher, spool: SpoolReader, reader: _Reader, packet: bytes
 ) -> tuple[float, float] | None:
     """None when the event was not seen in the spool, where it is for some hundredths of a second only."""
-    while spool.oldest_received_at_ms() is not None:
+    while spool.oldest() is not None:
         time.sleep(0.001)  # the one before leaves the spool
     time.sleep(_BETWEEN_SECONDS)
     started = time.monotonic()
     publisher.send([packet])
-    while (spooled := time.monotonic()) - started < _MISSED_SECONDS and spool.oldest_received_at_ms() is None:
+    while (spooled := time.monotonic()) - started < _MISSED_SECONDS and spool.oldest() is None:
         time.sleep(0.0002)
     reader.wait()
     ended = time.monotonic()

@@ -40,7 +40,16 @@ class Seen(NamedTuple):
     """A record of our kind in the output: who published it, and when its event was received."""
 
     forwarder: str
+    received_at_ms: int | None
+    """By the clock of the member that published it, from the headers; None where they do not say."""
+
+
+class Oldest(NamedTuple):
+    """The oldest row of the spool."""
+
+    position: int
     received_at_ms: int
+    """By the clock of this machine as it was then, which may have been wrong."""
 
 
 class Gap(NamedTuple):
@@ -98,7 +107,7 @@ class Barrier:
 
 @dataclass(frozen=True)
 class OldestEvent:
-    """When the oldest event in the spool was received, in milliseconds since the epoch. Answer: `int | None`."""
+    """The oldest row of the spool. Answer: `Oldest | None`."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +140,7 @@ class CommitHanging:
 
 @dataclass(frozen=True)
 class DropProducer:
-    """Ends the producer after a record was refused, when nothing is outstanding. Answer: None."""
+    """Ends the producer after a record was refused, or because another member publishes. Answer: None."""
 
 
 @dataclass(frozen=True)
@@ -157,6 +166,9 @@ Command: TypeAlias = (
 
 class Idle(NamedTuple):
     """There was nothing to publish."""
+
+    outstanding: bool = False
+    """Whether something that was committed has not yet been visible to readers."""
 
 
 class Hidden(NamedTuple):

@@ -29,6 +29,7 @@ from tie_forwarder.publisher.commands import (
     LeaveSeat,
     Leaving,
     MarkEnd,
+    Oldest,
     OldestEvent,
     OpenProducer,
     PeekBeyond,
@@ -50,7 +51,7 @@ from tie_forwarder.publisher.member import Member, Memory
 from tie_forwarder.publisher.producer import Refused
 from tie_forwarder.publisher.reports import LinkReports
 from tie_forwarder.publisher.seat import Seat
-from tie_forwarder.publisher.tail import Positions, Tail, TopicCut, TopicIds, UnknownTopic
+from tie_forwarder.publisher.tail import Found, Positions, Tail, TopicCut, TopicIds, UnknownTopic
 from tie_forwarder.publisher.transactions import Refusal, Transactions
 from tie_forwarder.publisher.unseen import Unseen
 from tie_forwarder.spool import Reader, Row
@@ -61,6 +62,7 @@ _LAST_LOOK_SECONDS = 1.0
 _STANDBY_READS_SECONDS = 0.1
 _REMEMBER_SECONDS = 0.5
 _FAR_BEHIND_RECORDS = 500
+_BETWEEN_LIVE_SECONDS = 5.0
 
 
 class ExactlyOnce:
@@ -80,6 +82,7 @@ class ExactlyOnce:
         make_transactions: Callable[[], Transactions],
         start: tuple[Positions, TopicIds] | None,
         margin_ms: int,
+        live_ms: int,
         stop: threading.Event,
         on_alive: Callable[[bool, Verdict | None], None],
     ) -> None:
@@ -96,12 +99,13 @@ class ExactlyOnce:
         self._make_transactions = make_transactions
         self._start = start
         self._margin_ms = margin_ms
+        self._live_ms = live_ms
         self._stop = stop
         self._on_alive = on_alive
         self._transactions: Transactions | None = None
         self._role = Role.STANDBY
         self._read_to = 0
-        self._tail_read_at = 0.0
+        self._tail_read_at = self._live_at = 0.0
         self._far_behind = False
         self._remembered_at = 0.0
         self._remembered: Memory | None = None
@@ -113,7 +117,7 @@ class ExactlyOnce:
             ReachedMark: lambda _: self._mark.reached(),
             PeekBeyond: lambda _: self._tail.peek_beyond(),
             Barrier: self._pass_barrier,
-            OldestEvent: lambda _: self._reader.oldest_received_at_ms(),
+            OldestEvent: self._oldest_event,
             SeatIsVacant: lambda _: self._seat.is_vacant(),
             AskGap: lambda _: self._grants.gap,
             LeaveSeat: self._leave_seat,
@@ -160,16 +164,18 @@ class ExactlyOnce:
             raise PublisherError(Verdict(ErrorClass.TRANSIENT, "topic_cut", detail)) from error
 
     def _seek_tail(self, _: SeekTail) -> None:
-        now_ms = time.time_ns() // 1_000_000
-        oldest_ms = self._reader.oldest_received_at_ms()
-        since_ms = min(now_ms, now_ms if oldest_ms is None else oldest_ms) - self._margin_ms
         if self._start is None:
-            self._tail.seek_by_time(since_ms)
+            self._tail.seek_by_time(self._since_ms(), margin_ms=self._margin_ms)
         else:
-            self._tail.seek(*self._start, since_ms=since_ms)
+            self._tail.seek(*self._start, since_ms=self._since_ms, margin_ms=self._margin_ms)
+
+    def _since_ms(self) -> int:
+        """The time from which on the output must be known: now, or when the first event that waits was received."""
+        earliest_ms = self._reader.earliest_received_at_ms()
+        return _now_ms() if earliest_ms is None else min(_now_ms(), earliest_ms)
 
     def _read_tail(self, _: ReadTail) -> list[Seen]:
-        at_leisure = self._role is Role.STANDBY and not self._far_behind
+        at_leisure = self._role is not Role.TAKING_OVER and not self._far_behind
         if at_leisure:
             # Nobody waits for a standby: fewer and larger reads cost it less.
             self._stop.wait(max(0.0, self._tail_read_at + _STANDBY_READS_SECONDS - time.monotonic()))
@@ -178,8 +184,35 @@ class ExactlyOnce:
         self._far_behind = len(found) > _FAR_BEHIND_RECORDS
         if found:
             self._reports.seen(found)
+            self._report_live(found)
             self._remember_at_times()
         return [item.seen for item in found]
+
+    def _report_live(self, found: Sequence[Found]) -> None:
+        """Tells now and then on which topics other members have just received events, so that this one must have too.
+
+        What was received some time ago may have come before this member was there.
+        """
+        if time.monotonic() - self._live_at < _BETWEEN_LIVE_SECONDS:
+            return
+        now_ms, name = _now_ms(), self._member.name
+        topics = {
+            item.dxl_topic
+            for item in found
+            if item.seen.forwarder != name
+            and item.seen.received_at_ms is not None
+            and abs(now_ms - item.seen.received_at_ms) <= self._live_ms
+        }
+        if topics:
+            self._live_at = time.monotonic()
+            self._reports.live(sorted(topic.decode("utf-8", "replace") for topic in topics))
+
+    def _oldest_event(self, _: OldestEvent) -> Oldest | None:
+        oldest = self._reader.oldest()
+        if oldest is None:
+            return None
+        self._remember_at_times()  # how long it has waited must survive this process
+        return Oldest(*oldest)
 
     def _pass_barrier(self, _: Barrier) -> None:
         self._remember()
@@ -227,7 +260,7 @@ class ExactlyOnce:
             return Hidden()
         patience = _UNSEEN_SECONDS if self._unseen else _IDLE_SECONDS
         if not self._grants.wait_beyond(self._read_to, timeout_seconds=patience, gap=self._member.memory.gap):
-            return Idle()
+            return Idle(outstanding=bool(self._unseen))
         through = self._grants.through
         limit = min(command.limit, self._batch_size.rows)
         page = self._reader.read(after=self._read_to, through=through, limit=limit)
@@ -235,7 +268,7 @@ class ExactlyOnce:
             self._reports.corrupt(page.corrupt)
         if not page.rows:
             self._read_to = page.last_position if page.corrupt else through
-            return Idle()
+            return Idle(outstanding=bool(self._unseen))
         return self._publish_rows(page.rows, page.last_position)
 
     def _publish_rows(self, rows: Sequence[Row], last_position: int) -> BatchResult:
@@ -247,7 +280,7 @@ class ExactlyOnce:
             self._reports.refused(each)
         if not rows:
             self._read_to = last_position
-            return Idle()
+            return Idle(outstanding=bool(self._unseen))
         self._batch_size.started(len(rows))
         started = time.monotonic()
         result = self._transactions.publish(rows, restamped=self._restamped)
@@ -284,6 +317,8 @@ class ExactlyOnce:
 
     def _show(self, command: Show) -> None:
         self._role = command.role
+        if command.role is Role.TAKING_OVER:
+            self._remember()
         self._reports.role(command.role, command.reason)
 
     def _remember_at_times(self) -> None:
@@ -301,6 +336,10 @@ class ExactlyOnce:
             self._seat.vacate()
         with suppress(Exception):
             self._tail.close()
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
 
 
 def _at_the_tail(verdict: Verdict) -> Verdict:

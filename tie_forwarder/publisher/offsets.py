@@ -25,11 +25,13 @@ def offsets(ask: Callable[[Sequence[TopicPartition]], Any], partitions: Sequence
         raise LeaderNotAvailableError(f"partition {missing.partition} of {missing.topic} has no leader") from error
 
 
-def first_offsets_since(
-    consumer: Any, partitions: Sequence[TopicPartition], since_ms: int
-) -> Mapping[TopicPartition, int | None]:
-    """The offset of the first record that is as young as that; None where none is. Raises KafkaError."""
-    found = consumer.offsets_for_times(dict.fromkeys(partitions, since_ms))
+def first_offsets_since(consumer: Any, since_ms: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int | None]:
+    """The offset of the first record of each partition that is as young as that; None where none is.
+
+    Raises KafkaError.
+    """
+    partitions = list(since_ms)
+    found = consumer.offsets_for_times(dict(since_ms))
     none = [partition for partition in partitions if found.get(partition) is None]
     if none:
         offsets(consumer.end_offsets, none)  # raises where the reason is a missing leader

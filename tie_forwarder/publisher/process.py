@@ -149,9 +149,10 @@ class PublisherProcess:
     def _publish_exactly_once(self) -> None:
         topics = sorted(set(self._topics.values()))
         resume: dict[str, Any] | None = self._config["resume"]
+        rules = Rules(takeover_after=self._config["takeover_after_seconds"])
         member = Member(
             name=self._config["member"],
-            rules=Rules(takeover_after=self._config["takeover_after_seconds"]),
+            rules=rules,
             memory=Memory() if resume is None else Memory(**resume["memory"]),
             monotonic=time.monotonic,
             now_ms=lambda: time.time_ns() // 1_000_000,
@@ -169,6 +170,7 @@ class PublisherProcess:
             make_transactions=self._make_transactions,
             start=None if resume is None else (_positions(resume["positions"]), resume["topic_ids"]),
             margin_ms=int(self._config["margin_seconds"] * 1000),
+            live_ms=int(rules.live_seconds * 1000),
             stop=self._stop,
             on_alive=self._on_alive,
         ).run()

@@ -24,6 +24,10 @@ class LinkReports:
         """These events stand in the output."""
         self._link.send(encode(Kind.SEEN, b"".join(item.event_id for item in found)))
 
+    def live(self, topics: Sequence[str]) -> None:
+        """Another member has just received and published events that came on these DXL topics."""
+        self._report({"live": list(topics)})
+
     def published(self, positions: Sequence[int], seconds: float) -> None:
         """Kafka is proven to have the rows at these positions."""
         self._report({"published": ranges(positions), "seconds": seconds})

@@ -8,11 +8,15 @@ up to the request timeout and raise KafkaError.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from calendar import timegm
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import lru_cache
+from time import strptime
 from typing import Any, NamedTuple, TypeAlias
 
-from kafka import KafkaConsumer, TopicPartition
+from kafka import KafkaConsumer, OffsetSpec, TopicPartition
+from kafka.errors import UnsupportedVersionError
 
 from tie_forwarder.publisher.commands import Seen
 from tie_forwarder.publisher.offsets import first_offsets_since, offsets
@@ -43,10 +47,11 @@ _SETTINGS: dict[str, Any] = {
 
 
 class Found(NamedTuple):
-    """A record of our kind, with its event's id."""
+    """A record of our kind, with its event's id and the DXL topic that it came on."""
 
     event_id: bytes
     seen: Seen
+    dxl_topic: bytes
 
 
 class Tail:
@@ -70,22 +75,30 @@ class Tail:
         for consumer in (self._committed, self._uncommitted):
             refresh_soon(consumer, "_cluster")
 
-    def seek(self, positions: Positions, topic_ids: TopicIds, *, since_ms: int) -> None:
+    def seek(self, positions: Positions, topic_ids: TopicIds, *, since_ms: Callable[[], int], margin_ms: int) -> None:
         """Goes on where an earlier tail ended; partitions that it did not know are read from their beginning.
 
         A topic that was deleted and made anew has another id, one that was cut ends before that place: what was read
         of the old one says nothing of it, so its reading begins by time, as in `seek_by_time`.
         """
-        self.seek_by_time(since_ms)
+        self._assign()
         ends = offsets(self._uncommitted.end_offsets, self._assigned)
+        resumed = {}
         for partition in self._assigned:
             position = positions.get(partition.topic, {}).get(partition.partition, 0)
             same = topic_ids.get(partition.topic, "") == self.topic_ids.get(partition.topic, "")
             if same and position <= ends[partition]:
-                self._committed.seek(partition, position)
+                resumed[partition] = position
+        if len(resumed) < len(self._assigned):
+            self.seek_by_time(since_ms(), margin_ms=margin_ms)
+        for partition, position in resumed.items():
+            self._committed.seek(partition, position)
 
-    def seek_by_time(self, since_ms: int) -> None:
-        """Begins with the first record that is as young as that.
+    def seek_by_time(self, since_ms: int, *, margin_ms: int) -> None:
+        """Begins with the first record that is as young as that, less the margin.
+
+        The time is this machine's, and the records have others, so it is never taken to be later than the newest
+        record of a partition: with a clock that is ahead a member would otherwise skip what was just published.
 
         Where nothing is that young, it begins at the last stable offset, which is asked before the times: what comes
         between the two questions then stands behind it. The high watermark would pass over the records of an open
@@ -93,7 +106,9 @@ class Tail:
         """
         self._assign()
         ends = offsets(self._committed.end_offsets, self._assigned)
-        found = first_offsets_since(self._committed, self._assigned, since_ms)
+        newest = self._newest_ms()
+        since = {place: max(0, min(since_ms, newest.get(place, since_ms)) - margin_ms) for place in self._assigned}
+        found = first_offsets_since(self._committed, since)
         for partition, offset in found.items():
             self._committed.seek(partition, ends[partition] if offset is None else offset)
 
@@ -179,6 +194,18 @@ class Tail:
                 with suppress(Exception):
                     consumer.close(timeout_ms=1_000)
 
+    def _newest_ms(self) -> dict[TopicPartition, int]:
+        """The youngest timestamp in each partition; the ends of transactions count, and have the broker's time.
+
+        Nothing where the brokers are older than 3.0, which cannot say, or the partition is empty.
+        """
+        times = dict.fromkeys(self._assigned, OffsetSpec.MAX_TIMESTAMP)
+        try:
+            found = self._uncommitted._fetcher.offsets_by_times(times, _POSITION_MS)  # noqa: SLF001 - no public way
+        except (AttributeError, UnsupportedVersionError):
+            return {}
+        return {place: offset.timestamp for place, offset in found.items() if offset is not None}
+
     def _any_of_ours(self, partitions: Sequence[TopicPartition]) -> bool:
         ours = False
         for _ in range(20):
@@ -259,17 +286,16 @@ class TopicCut(Exception):  # noqa: N818 - a state of the topic
 
 
 def _ours(records: Iterable[Any]) -> Iterable[Found]:
-    """Those that a forwarder wrote: they carry the id of an event. Whatever else stands in the topic is passed over."""
+    """Those that a forwarder wrote: they carry the id of an event. Whatever else is in the topic is skipped."""
     for record in records:
-        event_id: bytes | None = None
-        forwarder = ""
-        for name, value in record.headers:
-            if name == "ce_id":
-                event_id = _id(value)
-            elif name == "ce_forwarder" and value is not None:
-                forwarder = value.decode("utf-8", "replace")
+        headers: dict[str, bytes | None] = dict(record.headers)
+        event_id = _id(headers.get("ce_id"))
+        forwarder = headers.get("ce_forwarder")
         if event_id is not None and forwarder:
-            yield Found(event_id, Seen(forwarder, record.timestamp))
+            # A dead letter has other names for the same. The record's own timestamp may be the broker's.
+            received = _milliseconds(headers.get("ce_receivedtime") or headers.get("received_at") or b"")
+            topic = headers.get("ce_dxltopic") or headers.get("dxl_topic") or b""
+            yield Found(event_id, Seen(forwarder.decode("utf-8", "replace"), received), topic)
 
 
 def _id(value: bytes | None) -> bytes | None:
@@ -278,3 +304,20 @@ def _id(value: bytes | None) -> bytes | None:
     except ValueError:
         return None
     return packed if len(packed) == 16 else None
+
+
+def _milliseconds(text: bytes) -> int | None:
+    """Milliseconds since the epoch of a time as `records.text` writes it; None for any other text."""
+    second = _second(text[:19])
+    if second is None or len(text) != 24 or text[19:20] != b"." or text[23:] != b"Z" or not text[20:23].isdigit():
+        return None
+    return second * 1000 + int(text[20:23])
+
+
+@lru_cache(maxsize=256)
+def _second(text: bytes) -> int | None:
+    # Cached, because many events are received in one second and parsing takes most of the time.
+    try:
+        return timegm(strptime(text.decode("ascii"), "%Y-%m-%dT%H:%M:%S"))
+    except ValueError:
+        return None

@@ -48,11 +48,21 @@ class Reader:
             self._connection.close()
             self._connection = None
 
-    def oldest_received_at_ms(self) -> int | None:
-        """When the first row was received, in milliseconds since the epoch; None when the spool is empty."""
-        assert self._connection is not None, "open() comes before oldest_received_at_ms()"
-        row = self._connection.execute("SELECT received_at_ms FROM entry ORDER BY position LIMIT 1").fetchone()
-        return None if row is None else int(row[0])
+    def oldest(self) -> tuple[int, int] | None:
+        """Position and time of receipt (milliseconds since the epoch) of the first row; None for an empty spool."""
+        assert self._connection is not None, "open() comes before oldest()"
+        statement = "SELECT position, received_at_ms FROM entry ORDER BY position LIMIT 1"
+        row = self._connection.execute(statement).fetchone()
+        return None if row is None else (int(row[0]), int(row[1]))
+
+    def earliest_received_at_ms(self) -> int | None:
+        """The earliest time of receipt of any row; None for an empty spool. Reads the whole file.
+
+        It is that of the first row, unless the clock was set back while events waited.
+        """
+        assert self._connection is not None, "open() comes before earliest_received_at_ms()"
+        (earliest,) = self._connection.execute("SELECT min(received_at_ms) FROM entry").fetchone()
+        return None if earliest is None else int(earliest)
 
     def read(self, *, after: int, through: int, limit: int) -> Page:
         """At most `limit` rows with after < position <= through, fewer when they are large. Blocks for the disk.

@@ -31,10 +31,10 @@ class Accounts:
         self._received_by_kind = {kind: metrics.received.labels(kind) for kind in metrics.kinds}
         self.snapshot = self._ledger.snapshot(0)
         """The ledger as of the last commit."""
-        self.letters = LastLetters(now=now)
+        self.letters = LastLetters()
         """The last dead letters, and how many there were."""
         self.last_drop_at: float | None = None
-        """When an event was last lost, in seconds since the epoch."""
+        """When an event was last lost, by the monotonic clock."""
         self.last_drop_reason = ""
 
     def on_start(self, in_spool: int) -> None:
@@ -147,7 +147,7 @@ class Accounts:
         self._metrics.dropped.labels(reason).inc(count)
         if reason == "corrupt":
             self._metrics.spool_corrupt.inc(count)
-        self.last_drop_at = self._now()
+        self.last_drop_at = time.monotonic()
         self.last_drop_reason = reason
 
 

@@ -33,6 +33,7 @@ from tie_forwarder.supervisor.refusals import Refusal
 from tie_forwarder.supervisor.roles import describe
 from tie_forwarder.supervisor.source import Source
 from tie_forwarder.supervisor.window import Window
+from tie_forwarder.supervisor.withheld import WithheldTopics
 from tie_forwarder.supervisor.writer import Writer
 
 _GRANTED_POSITIONS = 6_000
@@ -48,7 +49,7 @@ class Rescue(NamedTuple):
     """The spool's file was deleted or replaced, and everything was put into a new one."""
 
     at: float
-    """Seconds since the epoch."""
+    """By the monotonic clock."""
     detail: str
 
 
@@ -65,6 +66,7 @@ class Flow:
         receiver: Reception,
         publisher: PublisherWatch,
         peers: Peers,
+        withheld: WithheldTopics,
         commit_interval_seconds: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -73,6 +75,8 @@ class Flow:
         self._receiver = receiver
         self._publisher = publisher
         self._peers = peers
+        self.withheld = withheld
+        """Whether what others publish arrives here as well."""
         self._pace = Pace(interval_seconds=commit_interval_seconds, monotonic=monotonic)
         self._writer = Writer(
             spool=spool,
@@ -86,6 +90,7 @@ class Flow:
         self._log = Log()
         self._reports: dict[str, Callable[[Source, dict[str, Any]], None]] = {
             "published": self._on_published,
+            "live": lambda _, report: self.withheld.on_live(report["live"]),
             "refused": self._on_refused,
             "corrupt": lambda _, report: self._writer.set_aside(report["corrupt"]),
             "role": self._on_role,
@@ -236,6 +241,7 @@ class Flow:
         messages = decode_messages(body)
         watch.on_messages()
         account.on_messages(messages)
+        self.withheld.on_received({message.topic for message in messages})
         self._writer.receive(messages)
 
     def _on_publisher_frame(self, source: Source, kind: Kind, body: bytes) -> None:
@@ -292,7 +298,7 @@ class Flow:
             return
         self._accounts.on_unreadable(found.events_lost)
         aside = "" if found.set_aside is None else f"; what was there is in {found.set_aside}"
-        self.rescue = Rescue(time.time(), f"{found.reason}; {found.events_kept} events are in a new file{aside}")
+        self.rescue = Rescue(time.monotonic(), f"{found.reason}; {found.events_kept} events are in a new file{aside}")
         self._log.error("spool.rescued", detail=self.rescue.detail, events_unreadable=found.events_lost)
         if self._publishing is not None:
             self._publishing.broken = found.reason

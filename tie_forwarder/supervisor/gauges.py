@@ -22,16 +22,16 @@ def export(
     config: Config,
     assessment: Assessment,
     spool: Spool,
+    spool_oldest_at: float | None,
     receiver: Reception,
     publisher: PublisherWatch,
     certificates: Iterable[Certificate],
 ) -> None:
     """Sets every gauge. Asks nothing that could block."""
-    oldest = spool.oldest_received_at_ms
     metrics.spool_events.set(spool.events)
     metrics.spool_bytes.set(spool.bytes)
     metrics.spool_limit_bytes.set(spool.max_bytes)
-    metrics.spool_oldest.set(0 if oldest is None else oldest / 1000)
+    metrics.spool_oldest.set(spool_oldest_at or 0)
     metrics.kafka_connected.set(publisher.connected)
     metrics.dxl_connected.set(receiver.ready)
     metrics.receiver_queue.set(receiver.queue)

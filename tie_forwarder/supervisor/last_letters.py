@@ -29,13 +29,13 @@ class _Letter(NamedTuple):
 class LastLetters:
     """Noted on one thread; `total` and `report` may be asked on another one."""
 
-    def __init__(self, *, now: Callable[[], float] = time.time) -> None:
-        self._now = now
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._letters: tuple[_Letter, ...] = ()
         self.total = 0
         """How many there were since the start of the process."""
         self.noted_at: float | None = None
-        """When the last one was made, in seconds since the epoch."""
+        """When the last one was made, by the monotonic clock."""
         self._reported: tuple[_Letter, ...] = ()
         self._report: list[dict[str, Any]] = []
 
@@ -44,7 +44,7 @@ class LastLetters:
         # Replaced as a whole, so that reading needs no lock.
         self._letters = (_letter(record, kind), *self._letters[: _KEPT - 1])
         self.total += 1
-        self.noted_at = self._now()
+        self.noted_at = self._monotonic()
 
     def change(self, record: Record) -> None:
         """A dead letter that was noted before was refused and cut: what Kafka stores is this."""

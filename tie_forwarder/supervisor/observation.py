@@ -18,10 +18,10 @@ from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.certificates import Certificates
 from tie_forwarder.supervisor.chronicle import Chronicle
-from tie_forwarder.supervisor.facts import facts_of
+from tie_forwarder.supervisor.facts import by_wall_clock, facts_of
 from tie_forwarder.supervisor.flow import Flow
 from tie_forwarder.supervisor.gauges import export
-from tie_forwarder.supervisor.growth import Growth
+from tie_forwarder.supervisor.growth import Growth, Waiting
 from tie_forwarder.supervisor.guard import Guard
 from tie_forwarder.supervisor.notify import Notifier, sentence
 from tie_forwarder.supervisor.peers import Peers
@@ -75,8 +75,9 @@ class Observation:
         self._health = Health(now=time.time)
         self._rates = Rates()
         self._growth = Growth()
+        self._waiting = Waiting()
         self._surge = Surge()
-        self._looked_at = time.monotonic()
+        self._looked_at = self._began_at = time.monotonic()
         self._was_ready = self._was_ever_ready = False
 
     def look(self, config: Config, *, live: bool, stopping: bool) -> None:
@@ -86,10 +87,13 @@ class Observation:
         letters = self._accounts.letters
         ledger = self._accounts.snapshot
         self._surge.look(received=ledger["received"], published=ledger["published"], dead=letters.total)
-        facts = self._facts(now, stopping, certificates)
+        self._waiting.look(oldest=self._spool.first_position, newest=self._spool.last_position)
+        self._flow.withheld.look(ready=self._receiver.ready)
+        facts = self._facts(config, now, stopping, certificates)
         assessment = self._assess(facts)
         # By the same facts, so that there is a reason whenever it is not ready.
-        ready = facts.receiver_ready and not facts.disk_error and not facts.spool_displaced and not stopping
+        receiving = facts.receiver_ready and not facts.withheld_topics
+        ready = receiving and not facts.disk_error and not facts.spool_displaced and not stopping
         self._count_receiving()
         totals = {**self._accounts.snapshot, "dead_lettered": letters.total}
         self._rates.look(totals)
@@ -97,18 +101,20 @@ class Observation:
         status = status_report(
             config=config, assessment=assessment, started_at=self._started_at, now=now,
             parts=parts_of(
-                facts, assessment.problems, last_letter_at=letters.noted_at,
+                facts, assessment.problems, last_letter_at=by_wall_clock(letters.noted_at, now=now),
                 spool_share=self._spool.bytes / self._spool.max_bytes,
             ),
             receiver=self._receiver, receiver_guard=self._receiver_guard, publisher=self._publisher,
-            publisher_guard=self._publisher_guard, peers=self._peers, spool=self._spool, growth=self._growth,
+            publisher_guard=self._publisher_guard, peers=self._peers, spool=self._spool,
+            spool_oldest_at=facts.spool_oldest_at, growth=self._growth,
             ledger=self._accounts.snapshot, rates=self._rates, letters=letters, certificates=certificates,
         )  # fmt: skip
         why = "" if ready else "it is stopping" if stopping else _first_detail(assessment)
         self._board.post(Notice(live=live, ready=ready, why_not_ready=why, status=status))
         export(
-            self._metrics, config=config, assessment=assessment, spool=self._spool, receiver=self._receiver,
-            publisher=self._publisher, certificates=certificates,
+            self._metrics, config=config, assessment=assessment, spool=self._spool,
+            spool_oldest_at=facts.spool_oldest_at, receiver=self._receiver, publisher=self._publisher,
+            certificates=certificates,
         )  # fmt: skip
         self._notifier.tell(sentence(assessment), ready=ready, live=live)
         if ready != self._was_ready:
@@ -122,16 +128,17 @@ class Observation:
         if self._receiver.ready:
             self._metrics.receiving.inc(min(self._looked_at - before, _LONGEST_TURN_SECONDS))
 
-    def _facts(self, now: float, stopping: bool, certificates: tuple[Certificate, ...]) -> Facts:
+    def _facts(self, config: Config, now: float, stopping: bool, certificates: tuple[Certificate, ...]) -> Facts:
         return facts_of(
-            now=now, starting=not self._was_ever_ready and self._is_young(now),
+            now=now, starting=not self._was_ever_ready and self._is_young(),
             stopping=stopping, receiver=self._receiver, publisher=self._publisher, spool=self._spool,
             flow=self._flow, accounts=self._accounts, certificates=certificates, surge=self._surge,
+            waiting=self._waiting, takeover_after_seconds=config.group.takeover_after_seconds,
         )  # fmt: skip
 
-    def _is_young(self, now: float) -> bool:
+    def _is_young(self) -> bool:
         """Whether a receiver that has never received may still be about to: nobody knows yet what is wrong."""
-        return now - self._started_at < _STARTING_SECONDS or self._receiver.fault is None
+        return time.monotonic() - self._began_at < _STARTING_SECONDS or self._receiver.fault is None
 
     def _assess(self, facts: Facts) -> Assessment:
         before = self._health.state

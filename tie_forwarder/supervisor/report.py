@@ -46,6 +46,7 @@ def status_report(
     peers: Peers,
     parts: Sequence[Part],
     spool: Spool,
+    spool_oldest_at: float | None,
     growth: Growth,
     ledger: dict[str, int],
     rates: Rates,
@@ -78,8 +79,8 @@ def status_report(
             "bytes": spool.bytes,
             "limit_bytes": spool.max_bytes,
             "when_full": config.spool.when_full,
-            "oldest_received_at": _optional(spool.oldest_received_at_ms),
-            "full_in_seconds": _full_in_seconds(spool, growth, now),
+            "oldest_received_at": None if spool_oldest_at is None else timestamp(spool_oldest_at),
+            "full_in_seconds": _full_in_seconds(spool, growth, spool_oldest_at, now),
         },
         "publisher": {
             "pid": publisher_guard.pid,
@@ -131,14 +132,9 @@ def _moment(seconds: float | None) -> str | None:
     return None if seconds is None else timestamp(seconds)
 
 
-def _optional(milliseconds: int | None) -> str | None:
-    return None if milliseconds is None else timestamp(milliseconds / 1000)
-
-
-def _full_in_seconds(spool: Spool, growth: Growth, now: float) -> int | None:
+def _full_in_seconds(spool: Spool, growth: Growth, oldest_at: float | None, now: float) -> int | None:
     """When the spool is full; None while what is in it has only just come, since then it flows."""
-    oldest = spool.oldest_received_at_ms
-    if oldest is None or now - oldest / 1000 < _FLOWING_SECONDS:
+    if oldest_at is None or now - oldest_at < _FLOWING_SECONDS:
         return None
     seconds = growth.full_in_seconds(spool.max_bytes)
     return None if seconds is None else int(seconds)

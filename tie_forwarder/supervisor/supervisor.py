@@ -13,11 +13,13 @@ from prometheus_client import CollectorRegistry
 
 from tie_forwarder.config import Config
 from tie_forwarder.config.inspection import Inspection
+from tie_forwarder.events.topics import TOPICS
 from tie_forwarder.http.application import Application
 from tie_forwarder.http.board import Board
 from tie_forwarder.http.server import Server
 from tie_forwarder.log import Log
 from tie_forwarder.metrics import Metrics
+from tie_forwarder.publisher.member import Rules
 from tie_forwarder.spool import Spool
 from tie_forwarder.supervisor.accounts import Accounts
 from tie_forwarder.supervisor.blueprint import publisher_configuration, receiver_configuration
@@ -38,6 +40,7 @@ from tie_forwarder.supervisor.signals import Wishes
 from tie_forwarder.supervisor.stall import STALLED_EXIT_CODE, StallWatch, end_at_once
 from tie_forwarder.supervisor.verbosity import Verbosity
 from tie_forwarder.supervisor.window import Window
+from tie_forwarder.supervisor.withheld import WithheldTopics
 
 _TURN_SECONDS = 0.2
 _LATE_CANARY_SECONDS = 2.5
@@ -82,6 +85,10 @@ class Supervisor:
             receiver=self._receiver,
             publisher=self._publisher,
             peers=self._peers,
+            withheld=WithheldTopics(
+                topics=[TOPICS[kind] for kind in config.dxl.events],
+                live_seconds=Rules(takeover_after=config.group.takeover_after_seconds).live_seconds,
+            ),
             commit_interval_seconds=config.spool.commit_interval_ms / 1000,
         )
         self._flow_thread = threading.Thread(target=self._run_flow, name="flow", daemon=True)

@@ -14,14 +14,11 @@ _LEAST_SHARE = 0.1
 class Surge:
     """Looked at each turn. One thread."""
 
-    def __init__(
-        self, *, monotonic: Callable[[], float] = time.monotonic, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._now = now
         self._looks: deque[tuple[float, int, int, int]] = deque()
         self.seen_at: float | None = None
-        """When it was last so, in seconds since the epoch."""
+        """When it was last so, by the monotonic clock."""
         self.text = ""
 
     def look(self, *, received: int, published: int, dead: int) -> None:
@@ -35,5 +32,5 @@ class Surge:
         # What Kafka refuses may come from a backlog, while nothing is received.
         came, found = max(received - received_before, published - published_before), dead - dead_before
         if found >= _LEAST_DEAD and found >= _LEAST_SHARE * came:
-            self.seen_at = self._now()
+            self.seen_at = moment
             self.text = f"{found} of the last {max(came, found)} events became dead letters"
