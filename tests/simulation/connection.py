@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Any, TypeVar
 
 from tests.simulation.kafka import Concurrent, Kafka, Refused
@@ -11,6 +11,8 @@ from tie_forwarder.publisher.commands import Fenced
 from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict
 
 T = TypeVar("T")
+
+_METADATA_SECONDS = 3.0
 
 
 def transient(detail: str) -> PublisherError:
@@ -33,8 +35,13 @@ class Connection:
         return self._world.random.uniform(0.1, 1.0) * self._latency
 
     def ask(self, question: Callable[[], T]) -> Generator[float, None, T]:
-        """Reads something; fails while Kafka is away."""
+        """Asks all partitions for something; fails while Kafka is away, or one of them has no leader for too long."""
         yield self.rest()
+        leaderless = self.kafka.leaderless_until(range(len(self.kafka.partitions))) - self._world.now
+        if leaderless > 0.0:
+            yield min(leaderless, _METADATA_SECONDS)
+            if leaderless > _METADATA_SECONDS:
+                raise transient("a partition has no leader")
         if self._world.now < self.kafka.down_until:
             yield 0.5
             raise transient("Kafka is away")
@@ -42,15 +49,19 @@ class Connection:
         yield self.rest()
         return answer
 
-    def change(self, request: Callable[[], T], *, patience: float) -> Generator[float, None, T]:
-        """Changes something; once sent it may take effect after its sender has given up, or died.
+    def change(
+        self, request: Callable[[], T], *, patience: float, places: Iterable[int] = (), seconds: float = 0.0
+    ) -> Generator[float, None, T]:
+        """Changes something, in these partitions, which takes so long to send.
+
+        Once sent it may take effect after its sender has given up, or died.
 
         Raises what Kafka says, or a transient error that leaves the outcome open.
         """
         world = self._world
         outcomes: list[Any] = []
         lost = world.random.random() if self.lost_requests or self.lost_answers else 1.0
-        arrives = max(world.now, self.kafka.down_until) + self.rest()
+        arrives = max(world.now, self.kafka.down_until, self.kafka.leaderless_until(places)) + seconds + self.rest()
 
         def arrive() -> None:
             world.under_way -= 1

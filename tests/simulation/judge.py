@@ -15,11 +15,11 @@ def judge(kafka: Kafka, forwarders: Sequence[Forwarder]) -> list[str]:
     logs = [list(partition.ours(0, partition.high_watermark, committed=True)) for partition in kafka.partitions]
     counts = Counter(record.event_id for log in logs for record in log)
     accepted = {event_id for forwarder in forwarders for event_id in forwarder.accepted}
-    complaints = []
+    complaints = _dropped(logs, forwarders)
     for event_id in sorted(accepted | set(counts)):
         if event_id not in accepted:
             complaints.append(f"event {_number(event_id)} is in the output and was accepted by nobody")
-        elif counts[event_id] != 1:
+        elif counts[event_id] != 1 and not (counts[event_id] == 0 and _is_dropped(forwarders, event_id)):
             what = "is lost" if counts[event_id] == 0 else f"stands {counts[event_id]} times in the output"
             waiting = [forwarder.name for forwarder in forwarders if _holds(forwarder, event_id)]
             complaints.append(f"event {_number(event_id)} {'still waits in ' + str(waiting) if waiting else what}")
@@ -31,6 +31,18 @@ def judge(kafka: Kafka, forwarders: Sequence[Forwarder]) -> list[str]:
     return complaints
 
 
+def newest_publisher(kafka: Kafka) -> tuple[str, float]:
+    """Who published last, and when that was committed."""
+    name, newest = "", 0.0
+    for partition in kafka.partitions:
+        for transaction, record, _ in reversed(partition.log):
+            if record is not None and transaction is not None and transaction in partition.committed:
+                if transaction.ended_at > newest:
+                    name, newest = record.forwarder, transaction.ended_at
+                break
+    return name, newest
+
+
 def longest_wait(kafka: Kafka, plan: Plan) -> float:
     """The longest time from an event on the fabric to its commit."""
     published_at = {event.event_id: event.published_at for event in plan.events}
@@ -38,7 +50,7 @@ def longest_wait(kafka: Kafka, plan: Plan) -> float:
         (
             transaction.ended_at - published_at[record.event_id]
             for partition in kafka.partitions
-            for transaction, record in partition.log
+            for transaction, record, _ in partition.log
             if record is not None and transaction is not None and transaction in partition.committed
         ),
         default=0.0,
@@ -55,6 +67,22 @@ def late_share(kafka: Kafka) -> float:
             count += 1
             newest = max(newest, record.event_id)
     return late / max(1, count)
+
+
+def _is_dropped(forwarders: Sequence[Forwarder], event_id: bytes) -> bool:
+    """Whether whoever had it has dropped it."""
+    return all(event_id in each.dropped for each in forwarders if event_id in each.accepted)
+
+
+def _dropped(logs: Sequence[Sequence[Record]], forwarders: Sequence[Forwarder]) -> list[str]:
+    """What a member has dropped it has not published."""
+    dropped = {forwarder.name: forwarder.dropped for forwarder in forwarders}
+    return [
+        f"event {_number(record.event_id)} was dropped by {record.forwarder}, which has published it"
+        for log in logs
+        for record in log
+        if record.event_id in dropped[record.forwarder]
+    ]
 
 
 def _disorder(partition: int, log: Sequence[Record]) -> list[str]:

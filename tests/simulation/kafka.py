@@ -9,6 +9,11 @@ from tests.simulation.world import World
 from tie_forwarder.publisher.commands import Fenced
 
 
+def wall_clock_ms(now: float) -> int:
+    """What a right clock shows at that time of the world."""
+    return int((1_000_000 + now) * 1000)
+
+
 class Record(NamedTuple):
     """A record of our kind."""
 
@@ -40,11 +45,22 @@ class Transaction:
         """The partitions that it was announced for, and that still miss its mark."""
 
 
+class Entry(NamedTuple):
+    """What an offset has: its transaction, if any, its record, if it is of our kind, and its timestamp."""
+
+    transaction: Transaction | None
+    record: Record | None
+    timestamp_ms: int
+
+
 class Partition:
-    """A log. An entry is its transaction, if any, and its record, if it is of our kind."""
+    """A log."""
 
     def __init__(self) -> None:
-        self.log: list[tuple[Transaction | None, Record | None]] = []
+        self.log: list[Entry] = []
+        self.newest_ms = 0
+        """The latest timestamp in it."""
+        self.leaderless_until = 0.0
         self.open: dict[Transaction, int] = {}
         self.committed: set[Transaction | None] = {None}
         """The transactions that have a mark here which says so; what stands in none is committed."""
@@ -59,34 +75,42 @@ class Partition:
         """Where the first open transaction begins, or the end."""
         return min(self.open.values()) if self.open else len(self.log)
 
-    def append(self, transaction: Transaction | None, record: Record | None) -> int:
+    def append(self, transaction: Transaction | None, record: Record | None, timestamp_ms: int) -> int:
         """Returns the offset."""
         offset = len(self.log)
         if transaction is not None:
             self.open.setdefault(transaction, offset)
             transaction.places.add(self)
-        self.log.append((transaction, record))
+        self._write(Entry(transaction, record, timestamp_ms))
         return offset
 
-    def mark(self, transaction: Transaction) -> None:
+    def mark(self, transaction: Transaction, timestamp_ms: int) -> None:
         """Writes the control record that ends here the transaction, and whatever else hangs by the same id."""
         for ended in [other for other in self.open if other is transaction or (other.ours and transaction.ours)]:
             del self.open[ended]
             if transaction.committed:
                 self.committed.add(ended)
-        self.log.append((None, None))
+        self._write(Entry(None, None, timestamp_ms))
         transaction.places.discard(self)
+
+    def _write(self, entry: Entry) -> None:
+        self.log.append(entry)
+        self.newest_ms = max(self.newest_ms, entry.timestamp_ms)
 
     def ours(self, first: int, end: int, *, committed: bool) -> Iterable[Record]:
         """Records of our kind in that range; committed ones only, or all."""
-        for transaction, record in self.log[first:end]:
+        return (record for record, _ in self.stamped(first, end, committed=committed))
+
+    def stamped(self, first: int, end: int, *, committed: bool) -> Iterable[tuple[Record, int]]:
+        """The same, each with its timestamp."""
+        for transaction, record, timestamp_ms in self.log[first:end]:
             if record is not None and (transaction in self.committed or not committed):
-                yield record
+                yield record, timestamp_ms
 
     def offset_for_time(self, since_ms: int) -> int | None:
         """The first record that is as young as that, as a read_committed reader is told: None from the LSO on."""
-        for offset, (_, record) in enumerate(self.log):
-            if record is not None and record.received_at_ms >= since_ms:
+        for offset, entry in enumerate(self.log):
+            if entry.timestamp_ms >= since_ms:
                 return offset if offset < self.last_stable_offset else None
         return None
 
@@ -94,9 +118,10 @@ class Partition:
 class Kafka:
     """The output topics as one list of partitions, the last of which takes the dead letters."""
 
-    def __init__(self, world: World, *, partitions: int, slowest_mark: float) -> None:
+    def __init__(self, world: World, *, partitions: int, slowest_mark: float, log_append_time: bool) -> None:
         self._world = world
         self._slowest_mark = slowest_mark
+        self._log_append_time = log_append_time
         self.partitions = [Partition() for _ in range(partitions + 1)]
         self.poison: set[bytes] = set()
         self.down_until = 0.0
@@ -108,6 +133,14 @@ class Kafka:
         self._timed_out_epoch = -1
         self._timeout = 0.0
         self._current: Transaction | None = None
+
+    def now_ms(self) -> int:
+        """The brokers' clock."""
+        return wall_clock_ms(self._world.now)
+
+    def leaderless_until(self, places: Iterable[int]) -> float:
+        """When the last of these partitions has a leader again."""
+        return max((self.partitions[place].leaderless_until for place in places), default=0.0)
 
     def partition_of(self, record: Record) -> int:
         """Dead letters have a partition of their own; the key is the event's number."""
@@ -139,7 +172,11 @@ class Kafka:
             self._current = transaction = Transaction()
             self._world.at(self._world.now + self._timeout, lambda: self._time_out(transaction, epoch))
         current = self._current
-        return [self.partitions[partition].append(current, record) for record in records]
+        log = self.partitions[partition]
+        return [
+            log.append(current, record, self.now_ms() if self._log_append_time else record.received_at_ms)
+            for record in records
+        ]
 
     def commit_empty(self, epoch: int, partitions: Iterable[int]) -> None:
         """One transaction without a record."""
@@ -186,12 +223,15 @@ class Kafka:
             self._world.at(self._world.now + delay, lambda partition=partition: self._mark(transaction, partition))  # type: ignore[misc]
 
     def _mark(self, transaction: Transaction, partition: Partition) -> None:
+        if self._world.now < partition.leaderless_until:
+            self._world.at(partition.leaderless_until + 0.01, lambda: self._mark(transaction, partition))
+            return
         self._world.under_way -= 1
         if transaction.ours and self._world.now < self.forgetful_until:
             self._world.tell("kafka", "loses the end of a transaction")
             transaction.places.discard(partition)
         else:
-            partition.mark(transaction)
+            partition.mark(transaction, self.now_ms())
         if not transaction.places:
             self._forget(transaction)
 

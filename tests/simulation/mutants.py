@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tie_forwarder.publisher.commands import AskGap, Reason
+from tie_forwarder.publisher.commands import AskGap, Oldest, Reason, Seen
 from tie_forwarder.publisher.member import Member, Rules, Step
 
 
 class _NeverPassedBy(Rules):
     @property
     def passed_by_after(self) -> float:
-        return float("inf")
+        return 1e9
 
 
 class _TakesOverAtOnceWhenFenced(Member):
@@ -45,6 +45,31 @@ class _PublishesFirstAtStart(_NeverLeavesItsSeat):
     reason = Reason.STARTED
 
 
+class _WaitsByTheWallClock(Member):
+    def _waiting_seconds(self, oldest: Oldest | None) -> float:
+        super()._waiting_seconds(oldest)
+        return 0.0 if oldest is None else (self._now_ms() - oldest.received_at_ms) / 1000
+
+
+class _PassedByAtOneLook(Member):
+    """Believes whatever a record says, and knows no time of receipt but that of the row."""
+
+    _newest_received_ms = 0
+
+    def _note(self, records: list[Seen]) -> None:
+        super()._note(records)
+        self._newest_received_ms = max(self._newest_received_ms, *(record.received_at_ms or 0 for record in records), 0)
+
+    def _is_passed_by(self, oldest: Oldest) -> bool:
+        return self._newest_received_ms - oldest.received_at_ms > self._rules.passed_by_after * 1000
+
+
+class _NeverLooksWhenIdle(Member):
+    def _glance(self) -> Step:
+        yield from ()
+        return True
+
+
 class _NeverDueAtStart(Member):
     def _due_at_start(self) -> Reason | None:
         return None
@@ -60,6 +85,10 @@ class Mutant:
     flags: frozenset[str] = field(default_factory=frozenset)
     margin: float | None = None
     window: float | None = None
+
+    def has(self, flag: str) -> bool:
+        """Whether this effect is left out."""
+        return flag in self.flags
 
 
 NONE = Mutant()
@@ -83,6 +112,15 @@ MUTANTS = {
         _flag("no_hanging"),
         _flag("no_jitter"),
         _flag("no_peek"),
+        _flag("seeks_by_own_clock"),
+        _flag("broker_timestamps"),
+        _flag("late_barrier"),
+        _flag("barrier_without_disk"),
+        _flag("grants_forgotten"),
+        _flag("same_batch_again"),
+        Mutant("waits_by_wall_clock", member=_WaitsByTheWallClock),
+        Mutant("passed_by_at_one_look", member=_PassedByAtOneLook),
+        Mutant("never_looks_when_idle", member=_NeverLooksWhenIdle),
         Mutant("margin_zero", margin=0.0),
         Mutant("window_short", window=0.5),
         Mutant("fenced_at_once", member=_TakesOverAtOnceWhenFenced),

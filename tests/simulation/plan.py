@@ -16,6 +16,9 @@ FAULTS = (
     "publisher_leaves",
     "kafka_away",
     "kafka_forgets",
+    "leaderless",
+    "clock_step",
+    "disk_refuses",
     "lossy",
     "foreign_transaction",
     "foreign_records",
@@ -68,6 +71,18 @@ class Plan:
     late: float
     """The share of deliveries that come late."""
     takeover_after: float = 3.0
+    late_frames: float = 0.0
+    """How often a publisher process is replaced before all frames of the dead one were read."""
+    partial_polls: bool = False
+    """Whether a read of the output brings only some of what is there."""
+    log_append_time: bool = False
+    """Whether records have the brokers' time."""
+    max_rows: int | None = None
+    """How many rows a spool takes before it drops the oldest."""
+    seconds_per_row: float = 0.0
+    """How long it takes to send one row."""
+    batch_rows: int | None = None
+    """How many rows a transaction takes at most, beside the rules of the member."""
 
     @property
     def healed_at(self) -> float:
@@ -99,6 +114,11 @@ def draw(seed: int) -> Plan:
         faults=tuple(faults),
         transaction_timeout=dice.choice((5.0, 12.0)),
         late=dice.choice((0.0, 0.0, 0.1)),
+        late_frames=dice.choice((0.0, 0.0, 0.7)),
+        partial_polls=dice.random() < 0.5,
+        log_append_time=dice.random() < 0.3,
+        max_rows=dice.choice((None, None, None, 8)),
+        seconds_per_row=dice.choice((0.0, 0.0, 0.0, 0.0, 0.15)),
     )
 
 
@@ -115,6 +135,7 @@ def _fault(dice: random.Random, members: int, length: float) -> Fault:
         "foreign_transaction": 15.0,
         "kafka_away": 10.0,
         "publisher_stopped": 8.0,
+        "leaderless": 10.0,
         "cut": 20.0,
     }
     seconds = dice.choice((dice.uniform(0.05, 1.0), dice.uniform(0.5, longest.get(kind, 6.0))))

@@ -7,15 +7,15 @@ from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 
 from tests.simulation.connection import Connection
-from tests.simulation.forwarder import Forwarder
-from tests.simulation.judge import judge, late_share, longest_wait
+from tests.simulation.forwarder import Forwarder, Pipe
+from tests.simulation.judge import judge, late_share, longest_wait, newest_publisher
 from tests.simulation.kafka import Kafka, Transaction
 from tests.simulation.mutants import NONE, Mutant
 from tests.simulation.plan import Event, Fault, Plan, draw
 from tests.simulation.publisher import Publisher
 from tests.simulation.times import DEAF_SECONDS, Times
 from tests.simulation.world import Process, World
-from tie_forwarder.publisher.commands import Reason
+from tie_forwarder.publisher.commands import Reason, Role
 
 WINDOW_SECONDS = 30.0
 RECOVERY_SECONDS = 60.0
@@ -57,7 +57,12 @@ class Schedule:
             transaction_timeout=self.plan.transaction_timeout,
             takeover_after=self.plan.takeover_after,
         )
-        self._kafka = Kafka(self._world, partitions=self.plan.partitions, slowest_mark=self.plan.slowest_mark)
+        self._kafka = Kafka(
+            self._world,
+            partitions=self.plan.partitions,
+            slowest_mark=self.plan.slowest_mark,
+            log_append_time=self.plan.log_append_time,
+        )
         self._kafka.poison = {Event(number, 0.0).event_id for number in self.plan.poison}
         self._takeovers: Counter[str] = Counter()
         self._deaf_until = [0.0] * self.plan.members
@@ -87,12 +92,14 @@ class Schedule:
             if world.now < healed_at or any(forwarder.spool for forwarder in self._forwarders):
                 return False
             recovered_at[0] = recovered_at[0] or world.now
+            if self._unaware():
+                return False
             return world.under_way == 0 and all(world.now > f.stopped_until for f in self._forwarders)
 
         world.run(until=healed_at + RECOVERY_SECONDS, done=done)
         return Outcome(
             seed=self.seed,
-            complaints=judge(self._kafka, self._forwarders),
+            complaints=[*judge(self._kafka, self._forwarders), *self._unaware()],
             takeovers=self._takeovers,
             initialisations=self._kafka.inits,
             longest_wait_seconds=longest_wait(self._kafka, plan),
@@ -102,12 +109,16 @@ class Schedule:
         )
 
     def _forwarder(self, number: int) -> Forwarder:
-        def start_publisher(forwarder: Forwarder) -> Process:
+        def start_publisher(forwarder: Forwarder, pipe: Pipe) -> Process:
             publisher = Publisher(
                 world=self._world,
                 forwarder=forwarder,
+                pipe=pipe,
                 connection=self._connections[number],
                 times=self._times,
+                partial_polls=self.plan.partial_polls,
+                seconds_per_row=self.plan.seconds_per_row,
+                batch_rows=self.plan.batch_rows,
                 mutant=self._mutant,
                 on_takeover=self._on_takeover,
                 on_effect=lambda effect: self._cut_after(effect, number),
@@ -120,11 +131,26 @@ class Schedule:
         return Forwarder(
             name=f"m{number}",
             world=self._world,
+            mutant=self._mutant,
             window_seconds=WINDOW_SECONDS if self._mutant.window is None else self._mutant.window,
             clock_ahead=self.plan.clocks_ahead[number],
             frame_lag=self.plan.frame_lag,
+            late_frames=self.plan.late_frames,
+            max_rows=self.plan.max_rows,
             start_publisher=start_publisher,
         )
+
+    def _unaware(self) -> list[str]:
+        """Members that say that they publish, although another one has published since they began."""
+        name, at = newest_publisher(self._kafka)
+        return [
+            f"{forwarder.name} says that it publishes, and {name} does"
+            for forwarder in self._forwarders
+            if forwarder.publisher is not None
+            and (publisher := self._publishers[forwarder.name]).role is Role.PUBLISHING
+            and forwarder.name != name
+            and publisher.publishing_since < at
+        ]
 
     def _on_takeover(self, name: str, reason: Reason) -> None:
         self._takeovers[reason.value] += 1
@@ -186,6 +212,25 @@ class Schedule:
         self._kafka_away(fault._replace(seconds=away), forwarder)
         self._kafka.forgetful_until = max(self._kafka.forgetful_until, self._world.now + away + 1.0)
 
+    def _leaderless(self, fault: Fault, _: Forwarder) -> None:
+        partition = self._world.random.choice(self._kafka.partitions)
+        partition.leaderless_until = max(partition.leaderless_until, self._world.now + fault.seconds)
+
+    def _clock_step(self, fault: Fault, forwarder: Forwarder) -> None:
+        """The clock is hours off, for a while or for good."""
+        dice = self._world.random
+        seconds = dice.choice((-1, 1)) * dice.uniform(3600.0, 10_000.0)
+        forwarder.clock_ahead += seconds
+
+        def set_back() -> None:
+            forwarder.clock_ahead -= seconds
+
+        if dice.random() < 0.6:
+            self._world.at(self._world.now + fault.seconds, set_back)
+
+    def _disk_refuses(self, fault: Fault, forwarder: Forwarder) -> None:
+        forwarder.refuse_disk(self._world.now + fault.seconds)
+
     def _lossy(self, fault: Fault, _: Forwarder) -> None:
         connection = self._connections[fault.member]
         connection.lost_requests, connection.lost_answers = self._world.random.choice(
@@ -202,7 +247,7 @@ class Schedule:
             transaction = Transaction(ours=False)
             dice = self._world.random
             for _ in range(3):
-                dice.choice(self._kafka.partitions).append(transaction, None)
+                dice.choice(self._kafka.partitions).append(transaction, None, self._kafka.now_ms())
                 yield fault.seconds / 3
             self._kafka.end(transaction, commit=dice.random() < 0.5)
 
@@ -212,7 +257,7 @@ class Schedule:
         def flow() -> Generator[float, None, None]:
             ends_at = self._world.now + fault.seconds
             while self._world.now < ends_at:
-                self._world.random.choice(self._kafka.partitions).append(None, None)
+                self._world.random.choice(self._kafka.partitions).append(None, None, self._kafka.now_ms())
                 yield 0.2
 
         self._world.spawn(Process(flow()), at=self._world.now)
