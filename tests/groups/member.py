@@ -56,6 +56,15 @@ class Member(Forwarder):
         """From its next start the member's wall clock is off by so much."""
         self._environment["CLOCK_OFFSET_SECONDS"] = str(offset_seconds)
 
+    def step_clock(self, offset_seconds: float) -> None:
+        """From now on the member's wall clock is off by so much; it must have been called before the start as well."""
+        file = self.directory / "clock-offset"
+        self.directory.mkdir(parents=True, exist_ok=True)
+        new = file.with_suffix(".new")
+        new.write_text(str(offset_seconds), encoding="ascii")
+        new.replace(file)
+        self._environment["CLOCK_OFFSET_FILE"] = str(file)
+
     @property
     def role(self) -> str:
         """What it says it is; empty when it does not answer."""

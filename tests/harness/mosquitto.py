@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.harness.fabric import Fabric
@@ -37,13 +39,27 @@ class Mosquitto(Fabric, ServerProcess):
             start_timeout=20.0,
         )
         self._config = config
+        self._rights = directory / "rights"
 
     def start(self, *, wait_ready: bool = True) -> None:
         """Write the configuration, start the broker and block until it accepts connections."""
         if not self._config.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
             self._config.write_text(self._configuration(), encoding="utf-8")
+            self._write_rights(())
         super().start(wait_ready=wait_ready)
+
+    def withhold(self, *topics: str) -> None:
+        """From now on nobody receives what is published on these topics; all others are free again.
+
+        Subscriptions are granted and kept all the same, as a DXL broker does.
+        """
+        self._write_rights(topics)
+        self.signal(signal.SIGHUP)
+
+    def _write_rights(self, withheld: Sequence[str]) -> None:
+        lines = ["topic readwrite #", *(f"topic deny {topic}" for topic in withheld)]
+        self._rights.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def _configuration(self) -> str:
         identity = self.identity("broker")
@@ -54,6 +70,7 @@ class Mosquitto(Fabric, ServerProcess):
             f"keyfile {identity.key.absolute()}",
             "require_certificate true",
             "allow_anonymous true",
+            f"acl_file {self._rights.absolute()}",
             "max_queued_messages 0",
             "log_dest stderr",
         ]

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 _OCCASIONS = 3
-_LATE_SECONDS = 15.0
+_LATE_SHARE = 0.25
+"""How late an event may arrive, as a share of the time for which it counts as live."""
 
 
 @dataclass
@@ -36,6 +37,7 @@ class WithheldTopics:
         """`topics` are those that this member listens to; `live_seconds` is how old a live event may be."""
         self._topics = frozenset(topics)
         self._live_seconds = live_seconds
+        self._late_seconds = _LATE_SHARE * live_seconds
         self._monotonic = monotonic
         self._missing: dict[str, _Missing] = {}
         self._ready_since: float | None = None
@@ -49,7 +51,7 @@ class WithheldTopics:
     def on_live(self, topics: Iterable[str]) -> None:
         """Others have published events on these topics that they had just received."""
         now, since = self._monotonic(), self._ready_since
-        if since is None or now - since < self._live_seconds + _LATE_SECONDS:
+        if since is None or now - since < self._live_seconds + self._late_seconds:
             return  # the events may be older than this member's subscription
         for topic in self._topics.intersection(topics):
             missing = self._missing.get(topic)
@@ -70,7 +72,7 @@ class WithheldTopics:
     @property
     def topics(self) -> tuple[str, ...]:
         """The topics on which others receive events and this member does not."""
-        late = self._monotonic() - _LATE_SECONDS
+        late = self._monotonic() - self._late_seconds
         # The last occasion counts once its event has had the time to arrive.
         return tuple(
             sorted(
