@@ -14,7 +14,7 @@ from tests.harness.topics import Topics
 from tie_forwarder.demo.certificates import Authority
 
 HOURS = 2 * 3600.0
-T = 2.0
+T = 3.0
 PATIENT_T = 5.0
 """Longer than a transaction takes with the quota."""
 RATE = 50.0

@@ -13,7 +13,7 @@ from tests.harness.kafka.cluster import KafkaCluster
 from tie_forwarder.demo.certificates import Authority
 from tie_forwarder.events.topics import TOPICS
 
-T = 2.0
+T = 3.0
 RATE = 20.0
 WITHHELD_SECONDS = 5 * 6 * T
 """The longest time until a member notices: it must have been ready for long enough first."""
