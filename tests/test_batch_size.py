@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.conftest import MakeForwarder
-from tests.deliveries import fill, side_by_side, start
+from tests.deliveries import detections, fill, side_by_side, start
 from tests.harness.detections import detection
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.mosquitto import Mosquitto
@@ -97,6 +97,31 @@ def test_the_next_process_begins_with_half_of_the_rows_that_were_sent_not_of_wha
     size.started(6)
     size.succeeded(0.1)
     assert size.next_process_rows == 800
+
+
+def test_a_publisher_that_is_killed_in_a_batch_is_followed_by_one_that_begins_with_half(
+    mosquitto: Mosquitto, own_kafka: KafkaCluster, make_forwarder: MakeForwarder
+) -> None:
+    (contender,) = side_by_side(
+        make_forwarder, fabric=mosquitto, kafka=own_kafka, deliveries=["exactly_once"], partitions=1
+    )
+    forwarder, backlog = contender.forwarder, 20_000
+    fill(forwarder, detections(range(backlog)))
+    start([contender])
+    forwarder.wait_until(lambda f: f.ledger()["published"] > 8_000, timeout=60.0, what="full batches")
+    own_kafka.hang()
+    forwarder.wait_until(
+        lambda f: f.status()["publisher"]["waiting_seconds"] > 2, timeout=20.0, what="a batch that waits"
+    )
+    forwarder.kill_part("publisher")
+    own_kafka.resume()
+    contender.settle(backlog)
+    contender.assert_delivered(range(backlog))
+    rows = transactions(own_kafka, contender.topics.detection)
+    full = rows.index(MOST_ROWS)
+    assert rows[:full] == [200] * 3 + [400] * 3 + [800] * 3
+    smaller = next(number for number, count in enumerate(rows) if number > full and count < MOST_ROWS)
+    assert rows[smaller : smaller + 4] == [MOST_ROWS // 2] * 3 + [MOST_ROWS]
 
 
 @pytest.mark.long
