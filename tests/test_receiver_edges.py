@@ -149,7 +149,7 @@ def test_a_successor_that_is_full_leaves_the_rest_to_the_broker_until_it_may_del
 ) -> None:
     process = make_process(successor=True, queue_events=3)
     delivered: list[bytes] = []
-    process._link.send = delivered.append  # type: ignore[method-assign]
+    process._link.send = delivered.append  # type: ignore[method-assign, assignment]
     running = threading.Thread(target=process.run, daemon=True)
     running.start()
 
