@@ -16,10 +16,11 @@ from typing import Any
 import dxlclient.message as dxl
 import pytest
 
+from tests.data.payloads import message
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.ports import free_port
 from tests.harness.waiting import wait_until
-from tie_forwarder.children.frames import Kind
+from tie_forwarder.children.frames import Decoder, Kind, decode_messages
 from tie_forwarder.demo.certificates import Authority
 from tie_forwarder.events.message import Message
 from tie_forwarder.memory import Thrift
@@ -129,17 +130,53 @@ class SilentLink:
 
 
 @pytest.fixture
-def process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ReceiverProcess:
-    """A receiver that never connects."""
+def make_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., ReceiverProcess]:
+    """Makes receivers that never connect."""
     monkeypatch.setattr(ReceiverProcess, "_connect", lambda self: None)
-    config = {
-        "config_file": str(tmp_path / "dxlclient.config"), "events": ["detection"], "keep_alive_seconds": 60,
-        "canary_interval_seconds": 2, "queue_events": 100, "successor": False, "second_client_id": False,
-    }  # fmt: skip
-    return ReceiverProcess(link=SilentLink(), config=config)  # type: ignore[arg-type]
+
+    def make(**more: Any) -> ReceiverProcess:
+        config = {
+            "config_file": str(tmp_path / "dxlclient.config"), "events": ["detection"], "keep_alive_seconds": 60,
+            "canary_interval_seconds": 2, "queue_events": 100, "successor": False, "second_client_id": False,
+        }  # fmt: skip
+        return ReceiverProcess(link=SilentLink(), config={**config, **more})  # type: ignore[arg-type]
+
+    return make
 
 
-def test_a_receiver_that_cannot_deliver_reports_no_more(process: ReceiverProcess) -> None:
+def test_a_successor_that_is_full_leaves_the_rest_to_the_broker_until_it_may_deliver(
+    make_process: Callable[..., ReceiverProcess],
+) -> None:
+    process = make_process(successor=True, queue_events=3)
+    delivered: list[bytes] = []
+    process._link.send = delivered.append  # type: ignore[method-assign, assignment]
+    running = threading.Thread(target=process.run, daemon=True)
+    running.start()
+
+    def take() -> None:
+        for number in range(10):
+            process._session._take(message(b"%d" % number))
+
+    network = threading.Thread(target=take, daemon=True)
+    network.start()
+    wait_until(lambda: process._queue.depth == 3, timeout=5.0, what="a full queue")
+    network.join(0.3)
+    assert network.is_alive(), "it waits"
+    assert delivered == []
+    process._on_control({"verb": "deliver"})
+    network.join(5.0)
+    process._on_control({"verb": "stop"})
+    running.join(5.0)
+    bodies = [body for frame in delivered for _, body in Decoder().feed(frame)]
+    payloads = [each.payload for body in bodies for each in decode_messages(body)]
+    assert payloads[:3] == [b"0", b"1", b"2"], "in order"
+    assert len(payloads) == process._queue.received - process._queue.dropped
+    assert process._queue.received == 10
+
+
+def test_a_receiver_that_cannot_deliver_reports_no_more(make_process: Callable[..., ReceiverProcess]) -> None:
+    process = make_process()
+
     def fail(**_: Any) -> None:
         raise ZeroDivisionError("a bug")
 

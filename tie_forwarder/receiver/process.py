@@ -22,6 +22,7 @@ from typing import Any
 from tie_forwarder.children.frames import Kind, encode_messages
 from tie_forwarder.children.link import ParentLink
 from tie_forwarder.children.log import log, log_exception
+from tie_forwarder.events.message import Message
 from tie_forwarder.memory import Thrift
 from tie_forwarder.receiver.brokers import broker_addresses, wait_for_a_broker
 from tie_forwarder.receiver.canary import TOPIC_PREFIX
@@ -40,7 +41,7 @@ _GATHER_SECONDS = 0.005
 _OVERLAP_SECONDS = 2.0
 """How long both processes receive at least: an event may reach the brokers of a fabric at different times."""
 _QUIET_SECONDS = 3.0
-_LONGEST_HAND_OVER_SECONDS = 30.0
+_LONGEST_HAND_OVER_SECONDS = 60.0
 
 
 class Phase(StrEnum):
@@ -98,7 +99,7 @@ class ReceiverProcess:
             config_file=self._config_file,
             kinds=config["events"],
             keep_alive_seconds=config["keep_alive_seconds"],
-            take=self._queue.put,
+            take=self._take_when_there_is_room if self._holding else self._queue.put,
             on_lost=self._on_lost,
             on_canary=self._wake,
             prepare=use_second_client_id if config["second_client_id"] else lambda _config: None,
@@ -142,6 +143,12 @@ class ReceiverProcess:
         self._trouble = ""
         self._wake()
         log(logging.INFO, "receiver.connected", topics=self._session.topics)
+
+    def _take_when_there_is_room(self, message: Message) -> None:
+        """A successor that is full leaves the rest to the broker until it may deliver; dxlclient waits for that."""
+        while self._holding and not self._stop.is_set() and not self._queue.has_room_for(message):
+            time.sleep(_GATHER_SECONDS)
+        self._queue.put(message)
 
     def _deliver(self) -> None:
         """Sends what has come, or waits a moment for it. Blocks while the parent does not read."""

@@ -33,6 +33,13 @@ class MessageQueue:
         """Messages waiting now."""
         return self.received - self.dropped - self._taken
 
+    def has_room_for(self, message: Message) -> bool:
+        """Whether `put` would take the message now."""
+        return (
+            self._bytes_in - self._bytes_out + _size(message) <= self._most_bytes
+            and self._queue.qsize() < self._most_messages
+        )
+
     def put(self, message: Message) -> None:
         """Takes the message, or counts it as dropped when there is no room. Never blocks."""
         if self._closed:

@@ -27,9 +27,9 @@ from tie_forwarder.supervisor.guard import Restart, Running, told_of
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch, Reception
 from tie_forwarder.supervisor.source import Source
 
-_HAND_OVER_SECONDS = 75.0
+_HAND_OVER_SECONDS = 130.0
 """Longer than a receiver that makes progress takes for it."""
-_LAST_STATUS_SECONDS = 0.5
+_LAST_STATUS_SECONDS = 1.5
 """So much time even a receiver that has to hurry is given to say what it still holds."""
 
 
