@@ -12,7 +12,7 @@ from tie_forwarder.config.inspection import inspect
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.trial.bounded import bounded
 from tie_forwarder.trial.expectations import expected
-from tie_forwarder.trial.finding import Finding, State, failed, not_tried, ok
+from tie_forwarder.trial.finding import Finding, State, failed, not_tried, ok, warning
 from tie_forwarder.trial.lines import AREAS, LINES
 from tie_forwarder.trial.plan import Plan, plans
 from tie_forwarder.trial.process import Process
@@ -64,6 +64,7 @@ class Trial:
         self._create_topics = create_topics
         self._deadline = deadline
         self._faults: Sequence[Fault] | None = None
+        self._warnings: Sequence[Fault] = ()
 
     def run(self) -> Result:
         """Everything once."""
@@ -98,7 +99,8 @@ class Trial:
     def _inspect(self) -> None:
         patience = min(_INSPECTING_SECONDS, self._left())
         try:
-            self._faults = inspect(self._config, patience_seconds=patience).faults
+            found = inspect(self._config, patience_seconds=patience)
+            self._warnings, self._faults = found.warnings, found.faults
         except ForwarderError:
             self._faults = None
 
@@ -115,7 +117,12 @@ class Trial:
             shown |= {fault.field for fault in self._faults if fault.field.startswith(_OTHERWISE_SHOWN)}
         faults = [fault for fault in self._faults if fault.field not in shown]
         found = [failed(code, fault.place or self._file, *_told(fault)) for fault in faults]
-        return found or [ok(code, self._file, "the files that it names can be read")]
+        return [*(found or [ok(code, self._file, "the files that it names can be read")]), *self._exposures()]
+
+    def _exposures(self) -> list[Finding]:
+        code = "configuration.exposure"
+        found = [warning(code, fault.place or self._file, *_told(fault)) for fault in self._warnings]
+        return found or [ok(code, self._file, "no other user can read a secret, or write what the service reads")]
 
     def _exit_code(self, findings: Sequence[Finding]) -> int:
         if self._faults:
