@@ -65,6 +65,7 @@ class Trial:
         self._deadline = deadline
         self._faults: Sequence[Fault] | None = None
         self._warnings: Sequence[Fault] = ()
+        self._uninspected = ForwarderError("the files that it names could not be looked at in time", remedy=_DISK)
 
     def run(self) -> Result:
         """Everything once."""
@@ -101,8 +102,8 @@ class Trial:
         try:
             found = inspect(self._config, patience_seconds=patience)
             self._warnings, self._faults = found.warnings, found.faults
-        except ForwarderError:
-            self._faults = None
+        except ForwarderError as error:
+            self._faults, self._uninspected = None, error
 
     def _values(self) -> Finding:
         return ok("configuration.values", self._file, "every option is one, with a value that it may have")
@@ -111,7 +112,7 @@ class Trial:
         """The lines on the files, but for those that have lines of their own."""
         code = "configuration.files"
         if self._faults is None:
-            return [failed(code, self._file, "the files that it names could not be looked at in time", _DISK)]
+            return [failed(code, self._file, self._uninspected.message, self._uninspected.remedy)]
         shown = {"spool.directory", "kafka.schema_registry.ca_file"}
         if any(plan.module == "fabric" for plan in planned):
             shown |= {fault.field for fault in self._faults if fault.field.startswith(_OTHERWISE_SHOWN)}
