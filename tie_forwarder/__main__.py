@@ -10,7 +10,9 @@ def main() -> None:
     # Before all other imports: nobody who can write to the working directory may run code as this user.
     drop_working_directory(run_with_m=__name__ == "__main__")
     from tie_forwarder.cli import invoke
+    from tie_forwarder.cli.streams import prepare_streams
 
+    prepare_streams()
     sys.exit(invoke(sys.argv[1:]))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+import yaml
 
 from tests.conftest import MakeForwarder, MakePublisher
 from tests.harness.forwarder import Forwarder
@@ -132,3 +134,38 @@ def test_no_secret_is_shown_anywhere(mosquitto: Mosquitto, make_forwarder: MakeF
     forwarder.wait(timeout=10.0)
     for text in (*shown, forwarder.log()):
         assert "sesame" not in text
+
+
+def test_payload_bytes_are_left_out_and_host_names_are_allowed_without_a_restart(
+    lonely_forwarder: Forwarder, mosquitto: Mosquitto, make_publisher: MakePublisher
+) -> None:
+    forwarder = lonely_forwarder
+    forwarder.config["shutdown"] = {"drain_seconds": 0}
+    forwarder.start()
+    make_publisher(mosquitto).publish([b"no-json-9317"])
+    forwarder.wait_until(lambda f: f.status()["dead_letters"]["total"] == 1, timeout=10.0)
+    assert "no-json-9317" in forwarder.get("/status")[1]
+    assert "no-json-9317" in forwarder.get("/")[1]
+
+    def status_as(name: str) -> int:
+        connection = http.client.HTTPConnection("127.0.0.1", forwarder.http_port, timeout=5.0)
+        connection.request("GET", "/status", headers={"Host": name})
+        return connection.getresponse().status
+
+    assert status_as("tie.example.com") == 403
+    forwarder.config["http"] |= {"show_payload_bytes": False, "allowed_hosts": ["tie.example.com"]}
+    forwarder.config_file.write_text(yaml.safe_dump(forwarder.config))
+    assert reload(forwarder)["need_a_restart"] == []
+    forwarder.wait_until(lambda f: "no-json-9317" not in f.get("/status")[1], timeout=5.0)
+    (letter,) = forwarder.status()["dead_letters"]["last"]
+    assert (letter["first_bytes"], letter["reason"], letter["bytes"]) == (None, "not_json", 12)
+    page = forwarder.get("/")[1]
+    assert "not_json" in page
+    assert "no-json-9317" not in page
+    assert status_as("tie.example.com") == 200
+    done = subprocess.run(
+        [sys.executable, "-m", "tie_forwarder", "status", "--config", str(forwarder.config_file)],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert "not_json" in done.stdout
+    assert "no-json-9317" not in done.stdout

@@ -6,14 +6,19 @@ mend is one sentence on stderr, never a traceback. Each verb is a module that is
 
 from __future__ import annotations
 
+import io
+import math
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
+from tie_forwarder.cli.streams import discard_output, output_fails, say
 from tie_forwarder.cli.verbs import LazyGroup
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.printing import printable_lines
 
 _FAILED = 1
 _INTERRUPTED = 130
@@ -58,6 +63,28 @@ def config_options(command: _Command) -> _Command:
     return config(overrides(command))
 
 
+class FiniteRange(click.FloatRange):
+    """Click's range, without infinity and what is not a number."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number; wrong usage where it is not a finite one."""
+        number = super().convert(value, param, ctx)
+        if not math.isfinite(number):
+            self.fail(f"{value} is not a finite number.", param, ctx)
+        return number
+
+
+class Count(click.IntRange):
+    """A whole number from 1 on, cut to what Python can count in a collection."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The number."""
+        return min(super().convert(value, param, ctx), sys.maxsize)
+
+
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.option(
     "--version", is_flag=True, is_eager=True, expose_value=False, callback=_print_version, help="Show versions."
@@ -71,12 +98,22 @@ def invoke(arguments: Sequence[str]) -> int:
     try:
         result = command_line.main(args=list(arguments), prog_name="tie-forwarder", standalone_mode=False)
     except click.ClickException as error:
-        error.show()
+        shown = io.StringIO()
+        error.show(shown)
+        say(shown.getvalue().rstrip("\n"))
         return error.exit_code
     except click.Abort:
         return _INTERRUPTED
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if output_fails():
+            discard_output()
+            say(f"the output cannot be written: {reason}")
+        else:
+            say(printable_lines(reason if error.filename is None else f"{error.filename}: {reason}"))
+        return _FAILED
     except ForwarderError as error:
-        click.echo(str(error), err=True)
+        say(printable_lines(str(error)))
         # A bad configuration brings its own code; its class is not named here, since that would load the models.
         code: int = getattr(error, "exit_code", _FAILED)
         return code

@@ -19,6 +19,7 @@ from pydantic import ByteSize, SecretStr
 from tie_forwarder.cli import config_options
 from tie_forwarder.config import Config, ConfigError, Fault, load
 from tie_forwarder.config.certificates import certificate_expiry
+from tie_forwarder.config.exposure import exposures
 from tie_forwarder.config.fabric_file import FabricFile
 from tie_forwarder.config.options import is_shown, leaf_options
 from tie_forwarder.config.verification import verify
@@ -59,6 +60,8 @@ def check(
         click.echo(line)
     for line in _certificate_lines(loaded):
         click.echo(line)
+    for warning in exposures(loaded):
+        click.echo(f"{click.style('warn ', fg='yellow')}  {warning}")
     for fault in faults:
         click.echo(f"{click.style('fault', fg='red', bold=True)}  {fault}", err=True)
     if faults:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tie_forwarder.cli import config_options
+from tie_forwarder.cli import Count, config_options
 from tie_forwarder.cli.letter_text import entry, json_line, page, summary, whole
 from tie_forwarder.cli.new_file import new_file
 from tie_forwarder.cli.since import selection_options
@@ -34,7 +34,7 @@ _INTERRUPTED = 130
 @click.command(name="dead-letters")
 @config_options
 @selection_options
-@click.option("--limit", type=click.IntRange(min=1), help="Only the newest so many.")
+@click.option("--limit", type=Count(), help="Only the newest so many.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a line.")
 @click.option("--show", "wanted", metavar="ID", help="Show the letter with this ce_id whole, its payload escaped.")
 @click.option("--raw", is_flag=True, help="With --show: the payload's bytes and nothing else; not to a terminal.")

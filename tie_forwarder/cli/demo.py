@@ -6,11 +6,13 @@ from pathlib import Path
 
 import click
 
+from tie_forwarder.cli import FiniteRange
+
 
 @click.command
-@click.option("--seconds", type=click.FloatRange(min=1), help="End by itself after this time.  [default: at Ctrl-C]")
+@click.option("--seconds", type=FiniteRange(min=1), help="End by itself after this time.  [default: at Ctrl-C]")
 @click.option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), default=3, show_default=True, help="Detections a second."
+    "--rate", type=FiniteRange(min=0, min_open=True), default=3, show_default=True, help="Detections a second."
 )
 @click.option("--kafka", metavar="HOST:PORT", help="A Kafka of your own instead of the embedded one.")
 @click.option(

@@ -38,4 +38,8 @@ def run(config: Path | None, overrides: Mapping[str, str]) -> int:
     configure(level=loaded.log.level, form=loaded.log.format)
     supervisor = Supervisor(loaded, found=found, reload=Reload(load_inspected))
     with captured_signals(supervisor.wishes):
-        return supervisor.run()
+        try:
+            return supervisor.run()
+        except OSError as error:
+            # What a person can correct is a ForwarderError. This is not, and its traceback is needed.
+            raise RuntimeError("an error that the daemon does not handle") from error

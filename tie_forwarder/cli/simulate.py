@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tie_forwarder.cli import config_options
+from tie_forwarder.cli import Count, FiniteRange, config_options
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.events.topics import TOPICS
 
@@ -35,10 +35,8 @@ if TYPE_CHECKING:
     multiple=True,
     help="The kind of event. May be repeated: they come in turn.  [default: detection]",
 )
-@click.option(
-    "--rate", type=click.FloatRange(min=0, min_open=True), default=5, show_default=True, help="Payloads a second."
-)
-@click.option("--count", type=click.IntRange(min=1), help="End after so many.  [default: at Ctrl-C; each file once]")
+@click.option("--rate", type=FiniteRange(min=0, min_open=True), default=5, show_default=True, help="Payloads a second.")
+@click.option("--count", type=Count(), help="End after so many.  [default: at Ctrl-C; each file once]")
 @click.option(
     "--file",
     "files",
@@ -49,7 +47,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--invalid",
-    type=click.FloatRange(0, 100),
+    type=FiniteRange(0, 100),
     default=0,
     metavar="PERCENT",
     help="So many of the synthetic payloads are broken, to see dead letters.",

@@ -16,16 +16,18 @@ _SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400}
 def moment(text: str) -> int:
     """Milliseconds since the epoch, of a date, a time in RFC 3339 (UTC where it has no zone) or a span until now.
 
+    What is before the epoch counts as the epoch.
+
     Raises ValueError, which names these forms.
     """
     if span := _SPAN.fullmatch(text):
-        return int((time.time() - int(span[1]) * _SECONDS[span[2]]) * 1000)
+        return max(0, int((time.time() - int(span[1]) * _SECONDS[span[2]]) * 1000))
     try:
         found = datetime.fromisoformat(text.upper())
     except ValueError:
         forms = "neither a span such as 90m, 12h or 7d nor a time such as 2026-11-24T06:30:00Z"
         raise ValueError(f"{text!r} is {forms}") from None
-    return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000)
+    return max(0, int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp() * 1000))
 
 
 def as_moment(_: click.Context, __: click.Parameter, text: str | None) -> int | None:

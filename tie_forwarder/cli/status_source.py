@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, cast
+from urllib.parse import SplitResult, urlsplit
 
 from tie_forwarder.cli.daemon import ask
 from tie_forwarder.config import Config
@@ -23,11 +23,11 @@ _PORTS = {"http": 80, "https": 443}
 
 def by_url(url: str) -> Callable[[], Report]:
     """Asks whoever listens there. ForwarderError when it gives no report, since its spool may be anywhere."""
-    parts = urlsplit(url if "://" in url else f"http://{url}")
     try:
+        parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port or _PORTS[parts.scheme]
     except (ValueError, KeyError):
-        port = 0
+        parts, port = SplitResult("", "", "", "", ""), 0
     if not port or not parts.hostname:
         raise ForwarderError(f"{url!r} is no address of a forwarder", remedy="give it as in http://127.0.0.1:9469")
     address, tls = Address(parts.hostname, port), parts.scheme == "https"
@@ -98,10 +98,24 @@ def _answered(address: Address, *, path: str = "/status", tls: bool = False) -> 
         raise ForwarderError(f"{where} answered {status}", remedy="is it the address of a forwarder?")
     try:
         report = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ForwarderError(f"{where} answered no JSON", remedy="is it the address of a forwarder?") from error
-    if not isinstance(report, dict) or not {"state", "parts", "rates", "dead_letters"} <= report.keys():
+    if not _can_be_shown(report):
         raise ForwarderError(
             f"{where} answered, but not as a forwarder of this version", remedy="use the `status` that it came with"
         )
-    return report
+    return cast(Report, report)
+
+
+def _can_be_shown(report: object) -> bool:
+    """Whether it is a report: all that is shown of one is in it, with values that can be shown."""
+    from tie_forwarder.cli.status_text import lines, one_line
+
+    if not isinstance(report, dict) or not {"state", "parts", "rates", "dead_letters"} <= report.keys():
+        return False
+    try:
+        lines(report)
+        one_line(report)
+    except Exception:  # noqa: BLE001 - anybody may have written it, with any value in any place
+        return False
+    return isinstance(report["state"], str)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tie_forwarder.cli import config_options
+from tie_forwarder.cli import Count, config_options
 from tie_forwarder.events.topics import TOPICS
 from tie_forwarder.printing import printable, text_of
 
@@ -46,7 +46,7 @@ _NUL = b"\0"
 @click.option("--bootstrap", metavar="HOST:PORT", help="With --kafka: another broker than the configured ones.")
 @click.option("--topic", "topics", multiple=True, help="With --kafka: this topic. May be repeated.")
 @click.option("--from-beginning", is_flag=True, help="With --kafka: everything that is there, not only what arrives.")
-@click.option("--count", type=click.IntRange(min=1), help="End after so many.  [default: at Ctrl-C]")
+@click.option("--count", type=Count(), help="End after so many.  [default: at Ctrl-C]")
 def tail(
     config: Path | None,
     overrides: Mapping[str, str],

@@ -5,14 +5,14 @@ The summaries stand here as well, so that `--help` loads no verb at all.
 
 from __future__ import annotations
 
-import os
-import select
 import sys
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
+
+from tie_forwarder.cli.streams import discard_output, reader_is_gone
 
 
 class Verb(NamedTuple):
@@ -51,9 +51,9 @@ class LazyGroup(click.Group):
             result = super().invoke(ctx)
             sys.stdout.flush()
         except BrokenPipeError as error:
-            if not _reader_is_gone():
+            if not reader_is_gone():
                 raise RuntimeError("a pipe inside the forwarder broke") from error  # click would hide it as it is
-            _discard_output()
+            discard_output()
             return 0
         return result
 
@@ -75,17 +75,3 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl([(name, verb.summary) for name, verb in VERBS.items()])
-
-
-def _reader_is_gone() -> bool:
-    """Tells a gone reader of stdout from a broken pipe inside the daemon, which must not end as a success."""
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))
-
-
-def _discard_output() -> None:
-    """Lets the interpreter's last flush of stdout succeed."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

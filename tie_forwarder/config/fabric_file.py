@@ -105,6 +105,11 @@ class FabricFile:
         address = proxy.get("Address")
         return f"{address}:{proxy.get('Port', '')}" if address and self.by_websockets else ""
 
+    @property
+    def holds_a_secret(self) -> bool:
+        """Whether the password of a proxy is in it."""
+        return bool(_section(self._settings(), "Proxy").get("Password"))
+
     def _unreadable(self, finding: Finding) -> Fault:
         provision = f"python -m dxlclient provisionconfig {self._file.parent} SERVER CLIENT_NAME"
         remedy = f"make it with `{provision}`" if finding.message == "does not exist" else finding.remedy

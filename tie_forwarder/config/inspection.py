@@ -45,6 +45,8 @@ class Inspection(NamedTuple):
     """What dxl.config_file names, whether it could be read or not: certificates and key."""
     brokers: tuple[str, ...] = ()
     """The brokers that dxl.config_file names, as HOST:PORT."""
+    warnings: tuple[Fault, ...] = ()
+    """What other users of this machine can read or write."""
 
 
 def inspect(config: Config, *, patience_seconds: float = _PATIENCE_SECONDS) -> Inspection:
@@ -76,6 +78,7 @@ def _why(error: Exception) -> str:
 
 
 def _inspect_here(config: Config) -> Inspection:
+    from tie_forwarder.config.exposure import exposures
     from tie_forwarder.config.fabric_file import FabricFile
     from tie_forwarder.config.verification import verify
 
@@ -83,7 +86,7 @@ def _inspect_here(config: Config) -> Inspection:
     files = [fabric.certificate(setting) for setting in ("BrokerCertChain", "CertFile", "PrivateKey")]
     brokers = tuple(f"{broker.host}:{broker.port}" for broker in fabric.brokers())
     found = [file for file in files if file is not None]
-    return Inspection(verify(config), _certificates(config, fabric), found, brokers)
+    return Inspection(verify(config), _certificates(config, fabric), found, brokers, tuple(exposures(config)))
 
 
 def _certificates(config: Config, fabric: FabricFile) -> list[Certificate]:

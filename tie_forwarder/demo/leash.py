@@ -45,7 +45,19 @@ class LeashedProcess:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Start the program and return at once. It is in a session of its own: Ctrl-C on the terminal spares it."""
+        """Start the program and return at once. It is in a session of its own: Ctrl-C on the terminal spares it.
+
+        Raises ForwarderError if this user cannot start a Python process.
+        """
+        from tie_forwarder.errors import ForwarderError  # as above
+
+        try:
+            self._start()
+        except OSError as error:
+            message = f"cannot start {sys.executable}: {error.strerror}"
+            raise ForwarderError(message, remedy="make the interpreter executable for this user") from error
+
+    def _start(self) -> None:
         with self._output.open("ab") as output:
             self._process = subprocess.Popen(
                 # Isolated and by its path: it needs nothing that is installed, and starts three times faster so.

@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _FORGIVEN_AFTER_SECONDS = 1.0
+_LONGEST_SECONDS = 1e6
+"""What the system can wait for; the slowest rates would be beyond it."""
 
 
 class Pace:
@@ -18,7 +20,7 @@ class Pace:
     """
 
     def __init__(self, *, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._interval = 1.0 / rate
+        self._interval = min(1.0 / rate, _LONGEST_SECONDS)
         self._clock = clock
         self._due = clock()
 

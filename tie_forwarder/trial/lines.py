@@ -20,6 +20,7 @@ AREAS = {
 LINES = {
     "configuration.values": "the file is there, every option is one and has a value that it may have",
     "configuration.files": "the files that it names (lists, passwords, `dxlclient.config`) are there and can be read",
+    "configuration.exposure": "no other user of this machine can read a secret, or write what the service reads",
     "certificate.file": "the certificate can be read",
     "certificate.expiry": "it is valid today, and for 30 days more",
     "certificate.signature": "neither its signature nor its key is of a kind that TLS libraries refuse",

@@ -17,6 +17,7 @@ _CODE = "port.free"
 _ANSWER_SECONDS = 2.0
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - what is bound everywhere is asked at home
 _MOST_BYTES = 256 * 1024
+_LONGEST_TEXT = 1_000
 _LISTENING = "0A"
 _WELL = ("ok", "standby")
 
@@ -56,17 +57,26 @@ def _impossible(listen: str, error: OSError) -> Finding:
 
 def _held(settings: dict[str, Any], listen: str) -> Iterator[Finding]:
     answer = _ask(_LOOPBACK.get(settings["host"], settings["host"]), settings["port"])
-    if answer is None:
+    try:
+        found = None if answer is None else _told_by(answer, settings, listen)
+    except (AttributeError, KeyError, TypeError):
+        found = None  # it answers, but not as a tie-forwarder does
+    if found is None:
         process = _process_listening(settings["port"])
-        yield failed(_CODE, listen, f"held by {process}", f"stop that, or {_OTHER}")
-        return
-    group = answer.get("group", {})
-    who = f"{group.get('member')} of the group {group.get('name')}, version {answer.get('version')}"
-    if (group.get("name"), group.get("member")) != (settings["group"], settings["member"]):
-        yield failed(_CODE, listen, f"held by another tie-forwarder: {who}", _OTHER)
-        return
-    yield ok(_CODE, listen, f"held by the service itself, which runs: {who}")
-    yield _state(answer)
+        found = [failed(_CODE, listen, f"held by {process}", f"stop that, or {_OTHER}")]
+    yield from found
+
+
+def _told_by(answer: dict[str, Any], settings: dict[str, Any], listen: str) -> list[Finding]:
+    group = answer["group"]
+    who = f"{group['member']} of the group {group['name']}, version {answer['version']}"
+    if (group["name"], group["member"]) != (settings["group"], settings["member"]):
+        return [failed(_CODE, listen, _cut(f"held by another tie-forwarder: {who}"), _OTHER)]
+    return [ok(_CODE, listen, _cut(f"held by the service itself, which runs: {who}")), _state(answer)]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}..."
 
 
 def _state(status: dict[str, Any]) -> Finding:
@@ -78,7 +88,7 @@ def _state(status: dict[str, Any]) -> Finding:
     problems = status["problems"]
     told = "; ".join(f"{problem['reason']}: {problem['detail']}" for problem in problems)
     remedies = dict.fromkeys(problem["remedy"] for problem in problems if problem["remedy"])
-    return warning(code, subject, f"{state} {since}: {told}", "; ".join(remedies) or "see its log")
+    return warning(code, subject, _cut(f"{state} {since}: {told}"), _cut("; ".join(remedies) or "see its log"))
 
 
 def _ask(host: str, port: int) -> dict[str, Any] | None:
@@ -87,7 +97,7 @@ def _ask(host: str, port: int) -> dict[str, Any] | None:
     try:
         connection.request("GET", "/status", headers={"Accept": "application/json"})
         answer = json.loads(connection.getresponse().read(_MOST_BYTES))
-    except (OSError, HTTPException, ValueError):
+    except (OSError, HTTPException, ValueError, RecursionError):
         return None
     finally:
         connection.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -24,6 +25,7 @@ class Process:
         self._findings: list[Finding] = []
         self._trying: Trying | None = None
         self._broken = ""
+        self._remedy = _BROKEN
         self._began = 0.0
         self._ended = threading.Event()
 
@@ -36,17 +38,23 @@ class Process:
         return self._ended.is_set()
 
     def start(self) -> None:
-        """Raises OSError where there is no process to be had."""
+        """Starts the process; one that cannot be started is over, and its findings say why."""
         self._began = time.monotonic()
-        # In a session of its own it has no terminal that OpenSSL could ask for a password.
-        self._process = subprocess.Popen(
-            python_command("tie_forwarder.trial.child"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            env=child_environment(),
-        )
+        try:
+            # In a session of its own it has no terminal that OpenSSL could ask for a password.
+            self._process = subprocess.Popen(
+                python_command("tie_forwarder.trial.child"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+                env=child_environment(),
+            )
+        except OSError as error:
+            self._broken = f"{sys.executable} cannot be started: {error.strerror or error}"
+            self._remedy = "let this user run the interpreter, and see whether memory and processes are left"
+            self._ended.set()
+            return
         assert self._process.stdin is not None
         request = {"module": self._module, "settings": self._settings}
         with suppress(BrokenPipeError):
@@ -69,9 +77,9 @@ class Process:
             found.append(failed(*self._trying, f"has not ended within {waited:.0f} s", _HUNG))
         elif self._broken or (not hung and self._process is not None and self._ended_early(found)):
             line = self._trying if self._trying is not None and self._trying not in seen else self._missing(seen)
-            found.append(failed(*line, self._broken or "the process that tried it died", _BROKEN))
+            found.append(failed(*line, self._broken or "the process that tried it died", self._remedy))
         seen = {(finding.code, finding.subject) for finding in found}  # now with what has just been added
-        why = "there was no time left" if hung or self._process is None else "an earlier line failed"
+        why = "there was no time left" if hung or not self.over else "an earlier line failed"
         found += [not_tried(*line, why) for line in self._expected if line not in seen]
         return found
 

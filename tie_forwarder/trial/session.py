@@ -12,7 +12,7 @@ from tie_forwarder.config.inspection import inspect
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.trial.bounded import bounded
 from tie_forwarder.trial.expectations import expected
-from tie_forwarder.trial.finding import Finding, State, failed, not_tried, ok
+from tie_forwarder.trial.finding import Finding, State, failed, not_tried, ok, warning
 from tie_forwarder.trial.lines import AREAS, LINES
 from tie_forwarder.trial.plan import Plan, plans
 from tie_forwarder.trial.process import Process
@@ -64,6 +64,8 @@ class Trial:
         self._create_topics = create_topics
         self._deadline = deadline
         self._faults: Sequence[Fault] | None = None
+        self._warnings: Sequence[Fault] = ()
+        self._uninspected = ForwarderError("the files that it names could not be looked at in time", remedy=_DISK)
 
     def run(self) -> Result:
         """Everything once."""
@@ -98,9 +100,10 @@ class Trial:
     def _inspect(self) -> None:
         patience = min(_INSPECTING_SECONDS, self._left())
         try:
-            self._faults = inspect(self._config, patience_seconds=patience).faults
-        except ForwarderError:
-            self._faults = None
+            found = inspect(self._config, patience_seconds=patience)
+            self._warnings, self._faults = found.warnings, found.faults
+        except ForwarderError as error:
+            self._faults, self._uninspected = None, error
 
     def _values(self) -> Finding:
         return ok("configuration.values", self._file, "every option is one, with a value that it may have")
@@ -109,13 +112,18 @@ class Trial:
         """The lines on the files, but for those that have lines of their own."""
         code = "configuration.files"
         if self._faults is None:
-            return [failed(code, self._file, "the files that it names could not be looked at in time", _DISK)]
+            return [failed(code, self._file, self._uninspected.message, self._uninspected.remedy)]
         shown = {"spool.directory", "kafka.schema_registry.ca_file"}
         if any(plan.module == "fabric" for plan in planned):
             shown |= {fault.field for fault in self._faults if fault.field.startswith(_OTHERWISE_SHOWN)}
         faults = [fault for fault in self._faults if fault.field not in shown]
         found = [failed(code, fault.place or self._file, *_told(fault)) for fault in faults]
-        return found or [ok(code, self._file, "the files that it names can be read")]
+        return [*(found or [ok(code, self._file, "the files that it names can be read")]), *self._exposures()]
+
+    def _exposures(self) -> list[Finding]:
+        code = "configuration.exposure"
+        found = [warning(code, fault.place or self._file, *_told(fault)) for fault in self._warnings]
+        return found or [ok(code, self._file, "no other user can read a secret, or write what the service reads")]
 
     def _exit_code(self, findings: Sequence[Finding]) -> int:
         if self._faults:
