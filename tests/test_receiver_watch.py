@@ -203,6 +203,8 @@ class TestReception:
     def test_one_that_only_becomes_silent_is_deaf_before_the_verdict(self, reception: Reception, clock: Clock) -> None:
         tick(reception, reception.active, clock, 5)
         clock.now += 6.5
+        assert reception.ready, "silence does not count while nobody listens"
+        reception.on_listened()
         assert reception.fault == Fault("deaf", "neither the canary nor an event comes back")
 
     def test_a_refusal_is_remembered_until_a_process_has_received(self, reception: Reception, clock: Clock) -> None:

@@ -108,11 +108,11 @@ class ReceiverWatch:
     @property
     def ready(self) -> bool:
         """Whether events can be received now, as far as the canary shows."""
+        now = self._listened_at()
         return (
             self.subscribed
-            and self._silent_seconds(self._monotonic()) <= self._canary_timeout
-            and self._status_at is not None
-            and self._monotonic() - self._heard_at <= _HEARTBEAT_SECONDS
+            and self._silent_seconds(now) <= self._canary_timeout
+            and now - self._heard_at <= _HEARTBEAT_SECONDS
         )
 
     @property
