@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from tie_forwarder.cli.streams import discard_output, output_fails, say
+from tie_forwarder.cli.streams import OutputError, discard_output, say
 from tie_forwarder.cli.verbs import LazyGroup
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.printing import printable_lines
@@ -97,6 +97,13 @@ def invoke(arguments: Sequence[str]) -> int:
     """Runs one verb and returns the exit code of the process."""
     try:
         result = command_line.main(args=list(arguments), prog_name="tie-forwarder", standalone_mode=False)
+        sys.stdout.flush()
+    except OutputError as error:
+        discard_output()
+        if error.reader_is_gone:
+            return 0
+        say(str(error))
+        return _FAILED
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
@@ -106,11 +113,7 @@ def invoke(arguments: Sequence[str]) -> int:
         return _INTERRUPTED
     except OSError as error:
         reason = error.strerror or str(error)
-        if output_fails():
-            discard_output()
-            say(f"the output cannot be written: {reason}")
-        else:
-            say(printable_lines(reason if error.filename is None else f"{error.filename}: {reason}"))
+        say(printable_lines(reason if error.filename is None else f"{error.filename}: {reason}"))
         return _FAILED
     except ForwarderError as error:
         say(printable_lines(str(error)))

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import io
 import os
-import select
 import sys
+from typing import Any
 
 import click
 
 
-def prepare_streams() -> None:
-    """Puts something in the place of closed streams, and lets every character be written. For the start of a process.
+class OutputError(Exception):
+    """Standard output did not take what was written. No OSError: nobody may take it for the error of another file."""
 
-    A descriptor that stays free would be given to the next file that is opened. Reading or writing a closed stream
-    fails as it did, by the error that the caller expects (EBADF); what goes to a closed standard error is lost.
+    def __init__(self, error: OSError) -> None:
+        self.reader_is_gone = isinstance(error, BrokenPipeError)
+        """Whether it is a pipe that nobody reads any more, as in `tail | head`."""
+        super().__init__(f"the output cannot be written: {error.strerror}")
+
+
+def prepare_streams() -> None:
+    """Makes the standard streams safe to use. For the start of a process, before anything is written.
+
+    Closed streams are replaced, since their descriptors would be given to the next files that are opened: reading and
+    writing them fails as it did (EBADF), except that what goes to a closed standard error is lost. What cannot be
+    written to standard output raises `OutputError`. A character that an encoding does not have is escaped.
     """
     for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -23,13 +33,20 @@ def prepare_streams() -> None:
             _open_null_as(descriptor, mode)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - it lives as long as the process
-    if sys.stdout is None:
-        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
     if sys.stderr is None:
         sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    elif isinstance(sys.stderr, io.TextIOWrapper):
+        sys.stderr.reconfigure(errors="backslashreplace")
+    old = sys.stdout
+    raw: Any = _Output(1, "wb", closefd=False)
+    unbuffered = isinstance(old, io.TextIOWrapper) and old.write_through
+    sys.stdout = io.TextIOWrapper(
+        raw if unbuffered else io.BufferedWriter(raw),
+        encoding="utf-8" if old is None else old.encoding,
+        errors="backslashreplace",
+        line_buffering=raw.isatty(),
+        write_through=unbuffered,
+    )
 
 
 def say(text: str) -> None:
@@ -40,25 +57,22 @@ def say(text: str) -> None:
         _open_null_as(2, os.O_WRONLY)
 
 
-def reader_is_gone() -> bool:
-    """Tells a gone reader of stdout from a broken pipe inside the daemon, which must not end as a success."""
-    poll = select.poll()
-    poll.register(sys.stdout.fileno(), 0)
-    return any(event & select.POLLERR for _, event in poll.poll(0))
-
-
-def output_fails() -> bool:
-    """Whether standard output does not take what was written to it."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        return True
-    return False
-
-
 def discard_output() -> None:
     """Lets the interpreter's last flush of stdout succeed."""
-    _open_null_as(sys.stdout.fileno(), os.O_WRONLY)
+    _open_null_as(1, os.O_WRONLY)
+
+
+class _Output(io.FileIO):
+    """The raw standard output."""
+
+    def write(self, data: Any) -> int:
+        """As the system call; raises `OutputError`."""
+        if not data:
+            return 0  # click writes nothing to find out what kind of stream this is
+        try:
+            return super().write(data)
+        except OSError as error:
+            raise OutputError(error) from error
 
 
 def _open_null_as(descriptor: int, mode: int) -> None:

@@ -5,14 +5,11 @@ The summaries stand here as well, so that `--help` loads no verb at all.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
 from click.shell_completion import CompletionItem
-
-from tie_forwarder.cli.streams import discard_output, reader_is_gone
 
 
 class Verb(NamedTuple):
@@ -46,16 +43,12 @@ class LazyGroup(click.Group):
     """A group whose commands are `VERBS`."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Runs the verb. A reader of stdout that has gone away, as in `tail | head`, ends it quietly as done."""
+        """Runs the verb."""
         try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()
+            return super().invoke(ctx)
         except BrokenPipeError as error:
-            if not reader_is_gone():
-                raise RuntimeError("a pipe inside the forwarder broke") from error  # click would hide it as it is
-            discard_output()
-            return 0
-        return result
+            # That of standard output is an `OutputError`. Click would end this one as if nothing had been.
+            raise RuntimeError("a pipe inside the forwarder broke") from error
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(VERBS)

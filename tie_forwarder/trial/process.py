@@ -75,7 +75,7 @@ class Process:
         seen = {(finding.code, finding.subject) for finding in found}
         if hung and self._trying is not None and self._trying not in seen:
             found.append(failed(*self._trying, f"has not ended within {waited:.0f} s", _HUNG))
-        elif self._broken or (not hung and self._process is not None and self._ended_early(found)):
+        elif self._expected and (self._broken or (not hung and self._process is not None and self._ended_early(found))):
             line = self._trying if self._trying is not None and self._trying not in seen else self._missing(seen)
             found.append(failed(*line, self._broken or "the process that tried it died", self._remedy))
         seen = {(finding.code, finding.subject) for finding in found}  # now with what has just been added
