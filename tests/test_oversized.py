@@ -142,6 +142,7 @@ def test_sixty_records_above_the_limit_hold_nothing_up(
     }
 
 
+@pytest.mark.long
 def test_without_the_right_to_see_the_limit_what_kafka_refused_last_tells_it_and_a_raised_limit_is_found_by_trying(
     tmp_path: Path, mosquitto: Mosquitto, locked: KafkaCluster, make_forwarder: MakeForwarder,
     make_publisher: MakePublisher,
@@ -171,6 +172,7 @@ def test_without_the_right_to_see_the_limit_what_kafka_refused_last_tells_it_and
     assert_goes_through(contenders, make_publisher(mosquitto))
 
 
+@pytest.mark.long
 def test_a_limit_that_is_raised_or_lowered_is_noticed_without_a_restart(
     mosquitto: Mosquitto, kafka: KafkaCluster, make_forwarder: MakeForwarder, make_publisher: MakePublisher
 ) -> None:
