@@ -95,6 +95,7 @@ class Bench:
         self.accounts.on_start(self.spool.events)
         self.watch = PublisherWatch(first_role="standby", monotonic=lambda: 0.0)
         self.reception = Reception(canary_timeout_seconds=10.0, monotonic=lambda: 0.0)
+        self.peers = Peers(directory=directory, own="one")
         self.flow = Flow(
             spool=self.spool,
             intake=Intake(fabric="main", key_by="agent_guid", kinds=("detection",)),
@@ -102,7 +103,7 @@ class Bench:
             accounts=self.accounts,
             receiver=self.reception,
             publisher=self.watch,
-            peers=Peers(directory=directory, own="a"),
+            peers=self.peers,
             withheld=WithheldTopics(topics=[DETECTION_TOPIC], live_seconds=60.0),
             commit_interval_seconds=0.0,
         )
@@ -343,6 +344,17 @@ class TestRefusingDisk:
 
         with refusing_disk(), pytest.raises(OSError, match=r"."):
             see_many()
+
+
+def test_a_publisher_hears_of_a_gap_before_it_is_granted_what_came_after(make_bench: Callable[..., Bench]) -> None:
+    bench = make_bench()
+    child, _ = bench.publisher()
+    bench.peers.hear(["two"])
+    bench.receive(range(5))
+    bench.turn(lambda: bool(child.heard("grant")))
+    told = [line["verb"] for line in child.told]
+    assert told.index("gap") < told.index("grant")
+    assert child.heard("gap")[-1] == {"verb": "gap", "number": 1, "open": True}
 
 
 def test_ranges_are_merged_whatever_their_order() -> None:

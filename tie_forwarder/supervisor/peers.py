@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import os
-import stat
 import time
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
@@ -20,6 +19,7 @@ from pathlib import Path
 
 from tie_forwarder.log import Log
 from tie_forwarder.publisher.commands import NO_GAP, Gap
+from tie_forwarder.spool.files import open_file
 
 FILE_NAME = "members.json"
 RECENT_SECONDS = 180.0
@@ -119,18 +119,11 @@ def _is_name(name: object) -> bool:
 
 def _read(path: Path) -> dict[str, float]:
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except OSError:
-        return {}
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return {}
-        found = json.loads(os.read(descriptor, _MOST_BYTES))
+        with os.fdopen(open_file(path, os.O_RDONLY), "rb") as file:
+            found = json.loads(file.read(_MOST_BYTES))
         return {name: float(heard) for name, heard in list(found.items())[:_MOST_PEERS] if _is_name(name)}
     except (OSError, ValueError, TypeError, AttributeError, RecursionError, OverflowError):
         return {}
-    finally:
-        os.close(descriptor)
 
 
 def _write(path: Path, heard: Mapping[str, float]) -> None:
@@ -138,7 +131,6 @@ def _write(path: Path, heard: Mapping[str, float]) -> None:
     new = path.with_name(f"{path.name}.new")
     with suppress(FileNotFoundError):
         new.unlink()
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
+    with os.fdopen(open_file(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL), "w") as file:
         json.dump({name: round(at, 3) for name, at in heard.items()}, file)
     new.rename(path)
