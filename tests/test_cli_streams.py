@@ -81,7 +81,7 @@ NAMES = [
     "healthcheck", "log-level", "completion", "version", "usage", "fault",
 ]  # fmt: skip
 PRINTS = {"help", "version option", "connect", "connect as JSON", "status", "status as JSON", "decode", "schema"}
-PRINTS |= {"completion", "version", "check", "demo", "spool", "spool check"}
+PRINTS |= {"completion", "version", "check", "demo", "spool"}
 """What writes to standard output, however it ends."""
 
 

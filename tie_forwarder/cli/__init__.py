@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 
 import click
 
-from tie_forwarder.cli.streams import OutputError, discard_output, say
+from tie_forwarder.cli.streams import OutputError, discard_output
 from tie_forwarder.cli.verbs import LazyGroup
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.printing import printable_lines
@@ -102,21 +102,21 @@ def invoke(arguments: Sequence[str]) -> int:
         discard_output()
         if error.reader_is_gone:
             return 0
-        say(str(error))
+        click.echo(str(error), err=True)
         return _FAILED
     except click.ClickException as error:
         shown = io.StringIO()
         error.show(shown)
-        say(shown.getvalue().rstrip("\n"))
+        click.echo(shown.getvalue().rstrip("\n"), err=True)
         return error.exit_code
     except click.Abort:
         return _INTERRUPTED
     except OSError as error:
         reason = error.strerror or str(error)
-        say(printable_lines(reason if error.filename is None else f"{error.filename}: {reason}"))
+        click.echo(printable_lines(reason if error.filename is None else f"{error.filename}: {reason}"), err=True)
         return _FAILED
     except ForwarderError as error:
-        say(printable_lines(str(error)))
+        click.echo(printable_lines(str(error)), err=True)
         # A bad configuration brings its own code; its class is not named here, since that would load the models.
         code: int = getattr(error, "exit_code", _FAILED)
         return code

@@ -7,8 +7,6 @@ import os
 import sys
 from typing import Any
 
-import click
-
 
 class OutputError(Exception):
     """Standard output did not take what was written. No OSError: nobody may take it for the error of another file."""
@@ -23,8 +21,8 @@ def prepare_streams() -> None:
     """Makes the standard streams safe to use. For the start of a process, before anything is written.
 
     Closed streams are replaced, since their descriptors would be given to the next files that are opened: reading and
-    writing them fails as it did (EBADF), except that what goes to a closed standard error is lost. What cannot be
-    written to standard output raises `OutputError`. A character that an encoding does not have is escaped.
+    writing them fails as it did (EBADF). What cannot be written to standard output raises `OutputError`; what cannot be
+    written to standard error is lost. A character that an encoding does not have is escaped.
     """
     for descriptor, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
         try:
@@ -33,28 +31,8 @@ def prepare_streams() -> None:
             _open_null_as(descriptor, mode)
     if sys.stdin is None:
         sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115 - it lives as long as the process
-    if sys.stderr is None:
-        sys.stderr = open(2, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - as above
-    elif isinstance(sys.stderr, io.TextIOWrapper):
-        sys.stderr.reconfigure(errors="backslashreplace")
-    old = sys.stdout
-    raw: Any = _Output(1, "wb", closefd=False)
-    unbuffered = isinstance(old, io.TextIOWrapper) and old.write_through
-    sys.stdout = io.TextIOWrapper(
-        raw if unbuffered else io.BufferedWriter(raw),
-        encoding="utf-8" if old is None else old.encoding,
-        errors="backslashreplace",
-        line_buffering=raw.isatty(),
-        write_through=unbuffered,
-    )
-
-
-def say(text: str) -> None:
-    """Writes to standard error, as far as that takes anything."""
-    try:
-        click.echo(text, err=True)
-    except OSError:
-        _open_null_as(2, os.O_WRONLY)
+    sys.stdout = _text(_Output(1, "wb", closefd=False), old=sys.stdout)
+    sys.stderr = _text(_Errors(2, "wb", closefd=False), old=sys.stderr, line_buffering=True)
 
 
 def discard_output() -> None:
@@ -73,6 +51,29 @@ class _Output(io.FileIO):
             return super().write(data)
         except OSError as error:
             raise OutputError(error) from error
+
+
+class _Errors(io.FileIO):
+    """The raw standard error."""
+
+    def write(self, data: Any) -> int:
+        """As the system call; what is not taken is lost, since nobody could be told."""
+        try:
+            return super().write(data)
+        except OSError:
+            return len(data)
+
+
+def _text(raw: io.FileIO, *, old: Any, line_buffering: bool = False) -> io.TextIOWrapper:
+    unbuffered = isinstance(old, io.TextIOWrapper) and old.write_through
+    binary: Any = raw if unbuffered else io.BufferedWriter(raw)
+    return io.TextIOWrapper(
+        binary,
+        encoding="utf-8" if old is None else old.encoding,
+        errors="backslashreplace",
+        line_buffering=line_buffering or raw.isatty(),
+        write_through=unbuffered,
+    )
 
 
 def _open_null_as(descriptor: int, mode: int) -> None:
