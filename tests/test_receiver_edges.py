@@ -138,6 +138,7 @@ def make_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..
         config = {
             "config_file": str(tmp_path / "dxlclient.config"), "events": ["detection"], "keep_alive_seconds": 60,
             "canary_interval_seconds": 2, "queue_events": 100, "successor": False, "second_client_id": False,
+            "group": None, "member": "one",
         }  # fmt: skip
         return ReceiverProcess(link=SilentLink(), config={**config, **more})  # type: ignore[arg-type]
 
