@@ -323,7 +323,8 @@ def test_an_area_that_hangs_is_ended_and_named(tmp_path: Path, monkeypatch: pyte
     lines = [Trying("disk.rights", "spool"), Trying("disk.lock", "spool")]
     process = Process(module="hanging", settings={}, expected=lines)
     process.start()
-    (child,) = psutil.Process().children()
+    assert process._process is not None
+    child = psutil.Process(process._process.pid)
     wait_until(lambda: process._trying is not None, timeout=20, what="it has begun")
     found = {finding.code: finding for finding in process.findings()}
     assert found["disk.lock"].found.startswith("has not ended within")

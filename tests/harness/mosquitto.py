@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Sequence
 from pathlib import Path
 
 from tests.harness.fabric import Fabric
@@ -46,7 +45,6 @@ class Mosquitto(Fabric, ServerProcess):
         if not self._config.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
             self._config.write_text(self._configuration(), encoding="utf-8")
-            self._write_rights(())
         super().start(wait_ready=wait_ready)
 
     def withhold(self, *topics: str) -> None:
@@ -54,12 +52,12 @@ class Mosquitto(Fabric, ServerProcess):
 
         Subscriptions are granted and kept all the same, as a DXL broker does.
         """
-        self._write_rights(topics)
-        self.signal(signal.SIGHUP)
-
-    def _write_rights(self, withheld: Sequence[str]) -> None:
-        lines = ["topic readwrite #", *(f"topic deny {topic}" for topic in withheld)]
+        lines = ["topic readwrite #", *(f"topic deny {topic}" for topic in topics)]
         self._rights.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        configuration = self._config.read_text(encoding="utf-8")
+        if "acl_file" not in configuration:
+            self._config.write_text(f"{configuration}acl_file {self._rights.absolute()}\n", encoding="utf-8")
+        self.signal(signal.SIGHUP)
 
     def _configuration(self) -> str:
         identity = self.identity("broker")
@@ -70,7 +68,6 @@ class Mosquitto(Fabric, ServerProcess):
             f"keyfile {identity.key.absolute()}",
             "require_certificate true",
             "allow_anonymous true",
-            f"acl_file {self._rights.absolute()}",
             "max_queued_messages 0",
             "log_dest stderr",
         ]

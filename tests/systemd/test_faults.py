@@ -79,10 +79,10 @@ FAULTS: dict[str, tuple[Spoil, str, str]] = {
     "a certificate that has ended": (expired, "faults.crt': expired on", "renew the certificate"),
     "no credential": (
         no_credential,
-        "password_file = '/etc/tie-forwarder/kafka-password': does not",
+        "password_file: does not",
         "credential kafka-",
     ),
-    "an empty credential": (empty_credential, "kafka-password': is empty", "write the secret"),
+    "an empty credential": (empty_credential, "password_file: is empty", "write the secret"),
     "a spool out of bounds": (another_spool, "spool.directory = '/srv/spool': cannot be made", "right to write"),
 }
 

@@ -1,4 +1,7 @@
-"""Reads the files that an administrator names: regular files only, of a bounded size. Never waits for a writer."""
+"""Reads the files that an administrator names: regular files only, of a bounded size. Never waits for a writer.
+
+/dev/null is allowed as an empty file.
+"""
 
 from __future__ import annotations
 
@@ -41,5 +44,5 @@ def read_file(path: Path, *, most_bytes: int) -> bytes:
 def _refuse_special(found: os.stat_result, path: Path) -> None:
     if stat.S_ISDIR(found.st_mode):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
-    if not stat.S_ISREG(found.st_mode):
+    if not stat.S_ISREG(found.st_mode) and found.st_rdev != Path(os.devnull).stat().st_rdev:
         raise OSError(errno.EINVAL, "it is not a regular file", str(path))
