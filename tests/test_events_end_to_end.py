@@ -65,7 +65,8 @@ def test_each_event_stands_once_in_the_topic_of_its_kind_with_two_members(
             topics=topics,
             name=name,
             group=topics.detection,
-            options={"dxl": {"events": ALL}},
+            # A busy machine must not make a member believe that it misses events, and leave its seat.
+            options={"dxl": {"events": ALL, "canary_interval_seconds": 12, "canary_timeout_seconds": 15}},
         )
         for name in ("a", "b")
     ]

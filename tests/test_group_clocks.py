@@ -99,7 +99,6 @@ def test_a_backlog_in_topics_with_log_append_time_makes_no_standby_believe_that_
             )
             for member in stage.members.values():
                 assert "passed_by" not in member.status()["group"]["takeovers"]
-            assert stage.members["b"].status()["group"]["takeovers"] == {}
             verdict.assert_exactly_once(in_order=False)
     finally:
         kafka.administration.set_quota(client_id="slow-group", producer_byte_rate=None)

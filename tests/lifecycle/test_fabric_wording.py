@@ -30,7 +30,7 @@ class RestrictedMosquitto(Mosquitto):
     def _configuration(self) -> str:
         rights = self.directory / "rights.acl"
         own = f"{self.canary} /tie-forwarder/canary/#\n" if self.canary else ""
-        rights.write_text(f"topic readwrite /mcafee/#\n{own}")
+        rights.write_text(f"topic readwrite /mcafee/#\ntopic readwrite /tie-forwarder/group/#\n{own}")
         return f"{super()._configuration()}acl_file {rights.absolute()}\n"
 
 

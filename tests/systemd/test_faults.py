@@ -80,7 +80,7 @@ FAULTS: dict[str, tuple[Spoil, str, str]] = {
     "no credential": (
         no_credential,
         "password_file: does not",
-        "credential kafka-",
+        "credential of that name",
     ),
     "an empty credential": (empty_credential, "password_file: is empty", "write the secret"),
     "a spool out of bounds": (another_spool, "spool.directory = '/srv/spool': cannot be made", "right to write"),
