@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from tests.groups.feeds import Feed, everything
+from tests.groups.feeds import Feed
 from tests.harness.forwarder import Forwarder, Part
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.mosquitto import Mosquitto
@@ -93,10 +93,6 @@ class Member(Forwarder):
     def lost_with_receivers(self) -> int:
         """How many events ended with a receiver that was killed while it held them."""
         return int(self.metrics()['tie_forwarder_events_dropped_total{reason="receiver_lost"}'])
-
-    def hear_everything(self) -> None:
-        """Its feed brings it all from now on."""
-        self.feed.route = everything
 
     def suspend(self, *parts: Part) -> list[psutil.Process]:
         """Stops these processes with SIGSTOP and returns them, for `wake`."""

@@ -134,6 +134,6 @@ class Limits:
         elif limit is None:
             rest = "takes less (its max.message.bytes is not known)"
         else:
-            rest = f"takes less once it has compressed it anew (max.message.bytes is {limit:,})"
+            rest = f"takes less once it has compressed it again (max.message.bytes is {limit:,})"
         detail = f"the record is {size:,} bytes{compressed} and the topic {topic} {rest}"
         return Verdict(ErrorClass.POISON, "too_large", detail)
