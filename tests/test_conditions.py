@@ -128,3 +128,11 @@ def test_a_few_dead_letters_are_no_surge_and_many_are_one() -> None:
         seen.append(surge.seen_at)
     assert seen == [None, None, None, clock.now - 61, clock.now - 61]
     assert surge.text == "30 of the last 40 events became dead letters"
+
+
+def test_a_surge_before_the_first_look_is_one_too() -> None:
+    clock = Clock()
+    surge = Surge(monotonic=clock)
+    clock.now += 0.5
+    surge.look(received=0, published=100, dead=60)
+    assert surge.text == "60 of the last 100 events became dead letters"

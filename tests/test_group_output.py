@@ -176,7 +176,7 @@ def test_a_compacted_output_topic_is_warned_of_in_the_log_and_in_the_status(
         assert problem["reason"] == "output_compacted"
         assert topics.detection in problem["detail"]
         assert "cleanup.policy=delete" in problem["remedy"]
-        assert member.status()["state"] == "ok"
+        member.wait_until(lambda f: f.status()["state"] == "ok", timeout=20.0, what="that it publishes all the same")
         assert {line["topic"] for line in member.logged("publisher.output.compacted")} >= {topics.detection}
         kafka.administration.set_topic_config(topics.detection, cleanup_policy="delete")
         kafka.administration.set_topic_config(topics.dead_letter, cleanup_policy="delete")

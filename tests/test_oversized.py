@@ -33,7 +33,7 @@ from tie_forwarder.records.formats import FORMATS
 from tie_forwarder.records.size import batch_bytes
 from tie_forwarder.trial.largest import largest_batches
 
-LIMIT, LARGE, EVENTS = 500_000, 900_000, 1_000
+LIMIT, LARGE, EVENTS = 500_000, 900_000, 500
 OVERSIZED = range(100, 160)
 USER, PASSWORD = "forwarder", "right-password-9317"
 

@@ -200,6 +200,12 @@ class TestCanary:
             canary.fly()
         assert len(canary._sent) <= 101
 
+    def test_it_counts_as_sent_for_a_broker_that_disconnects_before_the_call_returns(self) -> None:
+        seen = list[int]()
+        canary = Canary(send=lambda event: seen.append(canary.sent), on_return=lambda: None)
+        canary.fly()
+        assert seen == [1]
+
 
 @pytest.fixture
 def compiled() -> Iterator[tuple[Any, Any]]:

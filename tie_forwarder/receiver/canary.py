@@ -34,7 +34,7 @@ class Canary(EventCallback):  # type: ignore[misc]  # dxlclient carries no types
         self._round_trips: list[float] = []
         self._answered_at: float | None = None
         self.sent = 0
-        """How many canaries were sent."""
+        """How many canaries were sent, or are being sent."""
         self.answers_for: float | None = None
         """When the youngest canary that has come back was sent: all that was published before has come, too."""
 
@@ -47,8 +47,9 @@ class Canary(EventCallback):  # type: ignore[misc]  # dxlclient carries no types
             if len(self._sent) > 100:
                 self._sent.clear()
             self._sent[mark] = self._monotonic()
-        self._send(event)
+        # Counted first: a broker that refuses it may have disconnected us before `_send` returns.
         self.sent += 1
+        self._send(event)
 
     def on_event(self, event: Any) -> None:
         """The canary is back; runs on dxlclient's network thread."""

@@ -16,7 +16,7 @@ class Surge:
 
     def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._looks: deque[tuple[float, int, int, int]] = deque()
+        self._looks = deque([(monotonic(), 0, 0, 0)])
         self.seen_at: float | None = None
         """When it was last so, by the monotonic clock."""
         self.text = ""
@@ -24,9 +24,9 @@ class Surge:
     def look(self, *, received: int, published: int, dead: int) -> None:
         """Takes down the counts since the start as they are now: events received, records published, dead letters."""
         moment = self._monotonic()
-        if not self._looks or moment - self._looks[-1][0] >= 1.0:
+        if moment - self._looks[-1][0] >= 1.0:
             self._looks.append((moment, received, published, dead))
-        while moment - self._looks[0][0] > _WITHIN_SECONDS:
+        while len(self._looks) > 1 and moment - self._looks[0][0] > _WITHIN_SECONDS:
             self._looks.popleft()
         _, received_before, published_before, dead_before = self._looks[0]
         # What Kafka refuses may come from a backlog, while nothing is received.

@@ -108,6 +108,8 @@ def node_properties(
         "num.network.threads": 2,
         "num.io.threads": 4,
         "log.cleaner.dedupe.buffer.size": 2 << 20,
+        # Many tests write records of years ago, which retention would delete half a minute after the start of a node.
+        "log.initial.task.delay.ms": 24 * 3600 * 1000,
     }
     if security.sasl:
         properties |= _sasl(security)
