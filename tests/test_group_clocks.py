@@ -15,7 +15,7 @@ from tie_forwarder.demo.certificates import Authority
 
 HOURS = 2 * 3600.0
 T = 3.0
-PATIENT_T = 5.0
+PATIENT_T = 8.0
 """Longer than a transaction takes with the quota."""
 RATE = 50.0
 SLOW = {"producer": {"client_id": "slow-group"}}
@@ -91,14 +91,13 @@ def test_a_backlog_in_topics_with_log_append_time_makes_no_standby_believe_that_
             stage.wait_until_well()
             assert stage.publishing() is stage.members["a"]
             began_at = time.monotonic()
-            stage.load.burst(6_000)
+            stage.load.burst(5_000)
             stage.members["b"].wait_until(lambda f: f.ledger()["in_spool"] > 1_000, timeout=20.0, what="a backlog")
             verdict = stage.finish()
             assert time.monotonic() - began_at > 3 * PATIENT_T + 5.0, (
                 "the backlog was gone before anybody could be passed by"
             )
-            for member in stage.members.values():
-                assert "passed_by" not in member.status()["group"]["takeovers"]
+            assert stage.members["b"].status()["group"]["takeovers"] == {}
             verdict.assert_exactly_once(in_order=False)
     finally:
         kafka.administration.set_quota(client_id="slow-group", producer_byte_rate=None)
