@@ -139,3 +139,19 @@ def test_files_that_cannot_be_looked_at_are_no_error(home: Path) -> None:
     (home / "sasl").unlink()
     (home / "sasl").symlink_to("sasl")
     assert warned(home) == {}
+
+
+@pytest.mark.parametrize("name", ["x" * 300, "nul\0byte"])
+def test_a_path_that_cannot_be_looked_at_is_no_finding_and_is_not_shown(
+    home: Path, name: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """It may be a secret that was given in place of the name of its file."""
+    text = (home / "config.yaml").read_text()
+    escaped = name.replace("\0", "\\0")
+    (home / "config.yaml").write_text(text.replace("password_file: sasl", f'password_file: "{escaped}"'))
+    for arguments in (["check"], ["check", "--connect"], ["run"]):
+        assert invoke([*arguments, "--config", str(home / "config.yaml")]) == 78
+        shown = capfd.readouterr()
+        assert name[:20] not in shown.out + shown.err
+        assert "kafka.security.sasl.password_file" in shown.out + shown.err
+        assert "Traceback" not in shown.err

@@ -102,3 +102,14 @@ def test_the_next_mark_has_its_own_time(mark: Mark, road: Road, clock: Clock) ->
     road.left = 10
     wait(mark, clock, 2.0)
     assert mark.trouble is None
+
+
+def test_a_new_mark_as_far_away_as_the_last_one_is_not_a_reading_that_stands_still(
+    mark: Mark, road: Road, clock: Clock
+) -> None:
+    road.left = 1  # the marker of one's own commit, which the next read passes
+    for _ in range(60):
+        clock.now += 1.0
+        mark.begin()
+        assert not mark.reached()
+    assert road.asked == 0

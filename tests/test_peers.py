@@ -19,9 +19,9 @@ from tests.harness.load import FabricPublisher
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
 from tests.harness.waiting import wait_until
+from tie_forwarder.events.topics import GROUP_TOPIC_PREFIX
 from tie_forwarder.publisher.commands import NO_GAP, Gap
 from tie_forwarder.publisher.grants import Grants
-from tie_forwarder.receiver.presence import TOPIC_PREFIX
 from tie_forwarder.supervisor.peers import FILE_NAME, RECENT_SECONDS, Peers
 
 
@@ -225,7 +225,7 @@ def test_hostile_names_are_not_taken_and_real_ones_are_bounded(
 ) -> None:
     forwarder = make_alone(make_forwarder, mosquitto)
     forwarder.start()
-    topic = TOPIC_PREFIX + "group"
+    topic = GROUP_TOPIC_PREFIX + "group"
     with FabricPublisher(fabric=mosquitto, name="stranger") as stranger:
         stranger.publish([*HOSTILE, b"last"], topic=topic)
         forwarder.wait_until(lambda f: "last" in heard(f), timeout=30.0, what="a name heard")
@@ -264,7 +264,7 @@ def test_two_members_hear_each_other_and_an_at_least_once_forwarder_neither_spea
 def test_a_restricted_topic_is_no_error_and_nobody_is_heard(
     restrict: str, fake_fabric: FakeFabric, make_forwarder: MakeForwarder
 ) -> None:
-    topic = TOPIC_PREFIX + "group"
+    topic = GROUP_TOPIC_PREFIX + "group"
     getattr(fake_fabric, restrict).add(topic)
     delivered: list[str] = []
     deliver = fake_fabric.deliver

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import resource
 import shutil
 import signal
@@ -157,6 +159,42 @@ def test_a_copy_that_finds_no_room_is_tried_again_and_the_open_file_serves_meanw
     assert look_after(spool) is not None
     assert spool.displaced == ""
     assert numbers_of(directory) == list(range(51, 102))
+
+
+def test_a_copy_that_was_given_up_is_not_put_over_what_was_accepted_afterwards(
+    spool: Spool, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(files: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (directory / FILE_NAME).rename(directory / "elsewhere")
+    with monkeypatch.context() as patched:
+        patched.setattr(recovery, "_set_aside", refuse)
+        assert look_after(spool) is None
+        assert "could not be put there" in spool.displaced
+    (directory / "elsewhere").rename(directory / FILE_NAME)
+    assert look_after(spool) is None
+    assert spool.displaced == ""
+    spool.apply(events(*range(101, 111)))
+    spool.close()
+    spool = open_spool(directory)
+    assert spool.events == 100
+    assert numbers_of(directory) == list(range(11, 111))
+    spool.close()
+
+
+def test_a_disk_without_room_for_a_copy_is_not_filled_by_attempts(
+    spool: Spool, directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (directory / FILE_NAME).unlink()
+    full = os.statvfs(directory)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "statvfs", lambda _: os.statvfs_result((*full[:3], 1, 1, *full[5:10])))
+        assert look_after(spool) is None
+    assert "bytes, and" in spool.displaced
+    assert not [path.name for path in directory.iterdir() if path.name.startswith(f"{FILE_NAME}.")]
+    assert (directory / "reserve").exists()
+    assert look_after(spool) is not None
 
 
 def test_a_lock_that_was_deleted_is_taken_again_and_one_that_another_took_ends_it(

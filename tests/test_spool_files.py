@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from tests.test_spool_tools import say as say
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.spool import Changes, Spool, suspicion
 from tie_forwarder.spool.database import FILE_NAME
+from tie_forwarder.spool.files import make_private
 
 NAMES = (
     FILE_NAME, f"{FILE_NAME}-wal", f"{FILE_NAME}-shm", f"{FILE_NAME}-journal", f"{FILE_NAME}.mended",
@@ -203,3 +205,24 @@ def test_no_advice_of_check_refers_back_to_it(directory: Path, say: Callable[...
     told = say("check", directory)
     assert told.code != 0
     assert "spool check" not in told.err
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can act for another user")
+def test_an_entry_of_another_user_that_cannot_be_opened_keeps_no_daemon_from_starting() -> None:
+    """A file system of its own has a `lost+found` of root's."""
+    directory = Path(tempfile.mkdtemp()) / "spool"  # pytest's own directories are closed to other users
+    directory.parent.chmod(0o755)
+    directory.mkdir(mode=0o755)
+    (directory / "mine").write_text("x")
+    for path in (directory, directory / "mine"):
+        os.chown(path, 12_345, 12_345)
+        path.chmod(0o755)
+    (directory / "lost+found").mkdir(mode=0o700)
+    (directory / "backup").touch(mode=0o600)
+    os.seteuid(12_345)
+    try:
+        make_private(directory)
+    finally:
+        os.seteuid(0)
+    assert modes(directory) == {"spool": "0o700", "mine": "0o700", "lost+found": "0o700", "backup": "0o600"}
+    shutil.rmtree(directory.parent)

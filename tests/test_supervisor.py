@@ -432,12 +432,19 @@ class TestAccounts:
         assert self.sample(accounts, "events_dropped_total", reason="receiver_lost") == 4
         assert (accounts.snapshot["received"], accounts.snapshot["dropped"]) == (4, 4)
 
-    def test_what_a_successor_kept_and_never_was_to_deliver_is_not_lost(self, accounts: Accounts) -> None:
-        account = accounts.open_receiver()
+    def test_what_a_successor_held_is_lost_only_if_it_had_been_promoted(self, accounts: Accounts) -> None:
+        is_successor = True
+        account = accounts.open_receiver(is_successor=lambda: is_successor)
         account.on_status({**self.status(50, 0), "holding": True})
         account.close()
         accounts.on_idle(0)
         assert accounts.snapshot["received"] == accounts.snapshot["dropped"] == 0
+        account = accounts.open_receiver(is_successor=lambda: is_successor)
+        account.on_status({**self.status(50, 0), "holding": True})
+        is_successor = False
+        account.close()
+        accounts.on_idle(0)
+        assert accounts.snapshot["received"] == accounts.snapshot["dropped"] == 50
 
     def test_a_connection_is_counted_once_for_each_receiver(self, accounts: Accounts) -> None:
         receivers = [accounts.open_receiver() for _ in range(2)]

@@ -16,7 +16,7 @@ from tests.harness.detections import detection, message_id
 from tests.harness.fabric import Fabric
 from tests.harness.load import EventEncoder
 from tests.harness.mqtt_client import MqttClient
-from tie_forwarder.receiver.presence import TOPIC_PREFIX
+from tie_forwarder.events.topics import GROUP_TOPIC_PREFIX
 
 Route: TypeAlias = "Callable[[int], float | None]"
 """By how many seconds a detection is delayed, by its number; None withholds it."""
@@ -112,7 +112,7 @@ class Acquaintance:
     """
 
     def __init__(self, *, group: str, feeds: Mapping[str, Feed], running: Callable[[], Iterable[str]]) -> None:
-        encoder = EventEncoder(TOPIC_PREFIX + group)
+        encoder = EventEncoder(GROUP_TOPIC_PREFIX + group)
         self._packets = {name: encoder.packet(name.encode()) for name in feeds}
         self._feeds = feeds
         self._running = running

@@ -26,11 +26,13 @@ class RestrictedMosquitto(Mosquitto):
     """Grants every subscription, as a DXL broker does, and passes on only what the rights allow."""
 
     canary = ""
+    group = "topic readwrite"
 
     def _configuration(self) -> str:
         rights = self.directory / "rights.acl"
-        own = f"{self.canary} /tie-forwarder/canary/#\n" if self.canary else ""
-        rights.write_text(f"topic readwrite /mcafee/#\ntopic readwrite /tie-forwarder/group/#\n{own}")
+        granted = {"/mcafee/#": "topic readwrite", "/tie-forwarder/group/#": self.group}
+        granted["/tie-forwarder/canary/#"] = self.canary
+        rights.write_text("".join(f"{right} {topic}\n" for topic, right in granted.items() if right))
         return f"{super()._configuration()}acl_file {rights.absolute()}\n"
 
 
@@ -97,6 +99,24 @@ def test_a_broker_that_disconnects_who_may_not_send_the_canary_is_one_steady_rea
         samples = sampled(forwarder, restarts_by="connection_lost")
         assert samples.reasons == ["degraded: fabric_unreachable"]
         assert all("/tie-forwarder/canary/#" in text for _, text in samples.readiness)
+
+
+def test_a_broker_that_disconnects_who_may_not_announce_a_member_is_received_from_all_the_same(
+    restricted_mosquitto: RestrictedMosquitto, make_forwarder: MakeForwarder, make_publisher: MakePublisher
+) -> None:
+    restricted_mosquitto.canary, restricted_mosquitto.group = "topic readwrite", "topic read"
+    with restricted_mosquitto as fabric:
+        forwarder = lonely(make_forwarder, fabric)
+        forwarder.start(wait_ready=False)
+        forwarder.wait_until(lambda f: "receiver.presence_off" in f.log(), timeout=30.0, what="no presence")
+        forwarder.wait_ready()
+        before = restarts(forwarder, "connection_lost")
+        with Samples(forwarder) as samples:
+            make_publisher(fabric).publish_detections(range(100))
+            forwarder.wait_until(lambda f: f.ledger()["in_spool"] == 100, timeout=10.0, what="100 events")
+            wait_until(lambda: len(samples.readiness) > 50, timeout=60.0, what="some seconds of samples")
+        assert {code for code, _ in samples.readiness} == {200}
+        assert restarts(forwarder, "connection_lost") == before
 
 
 def silence(fabric: FakeFabric) -> None:

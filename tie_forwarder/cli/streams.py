@@ -59,7 +59,7 @@ class _Errors(io.FileIO):
     def write(self, data: Any) -> int:
         """As the system call; what is not taken is lost, since nobody could be told."""
         try:
-            return super().write(data)
+            return super().write(data) or len(data)  # None: a non-blocking pipe is full
         except OSError:
             return len(data)
 
@@ -78,6 +78,8 @@ def _text(raw: io.FileIO, *, old: Any, line_buffering: bool = False) -> io.TextI
 
 def _open_null_as(descriptor: int, mode: int) -> None:
     null = os.open(os.devnull, mode)
-    if null != descriptor:
+    if null == descriptor:
+        os.set_inheritable(descriptor, True)
+    else:
         os.dup2(null, descriptor)
         os.close(null)

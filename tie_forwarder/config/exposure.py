@@ -19,7 +19,10 @@ from tie_forwarder.config.options import leaf_options
 
 
 def exposures(config: Config) -> list[Fault]:
-    """Every file that other users can read or write though they should not. Looks at the files now; never raises."""
+    """Every file that other users can read or write though they should not. Reads the disk; never raises.
+
+    A path that cannot be looked at is no finding here: `verify` reports it without its value, which may be a secret.
+    """
     fabric = FabricFile(file=config.dxl.config_file, place="")
     found: dict[str, Fault] = {}
     for name, path in _secret_files(config, fabric):
@@ -60,7 +63,7 @@ def _secret_files(config: Config, fabric: FabricFile) -> Iterator[tuple[str, Pat
     }
     if security.key_file is None:
         named["kafka.security.certificate_file"] = security.certificate_file  # the key is in it
-    yield from ((name, path) for name, path in named.items() if path is not None and path.exists())
+    yield from ((name, path) for name, path in named.items() if path is not None and _mode(path))
 
 
 def _other_files(config: Config, fabric: FabricFile) -> Iterator[tuple[str, Path]]:
@@ -95,17 +98,25 @@ def _holds_a_secret(config: Config) -> bool:
 def _directories_above(path: Path) -> list[Path]:
     """Those that lead to the file, by its name and by what that is a link to."""
     absolute = Path(os.path.abspath(path))  # noqa: PTH100 - `resolve` follows links, which are looked at, too
-    return sorted({*absolute.parents, *Path(os.path.realpath(path)).parents})
+    return sorted({*absolute.parents, *_real(path).parents})
 
 
 def _others_can(path: Path, bit: int) -> bool:
     """Whether the mode gives others this right, and the way to it."""
-    parents = Path(os.path.realpath(path)).parents
+    parents = _real(path).parents
     return bool(_mode(path) & bit) and all(_mode(parent) & stat.S_IXOTH for parent in parents)
 
 
+def _real(path: Path) -> Path:
+    try:
+        return Path(os.path.realpath(path))
+    except (OSError, ValueError):  # ValueError: there is a NUL in it
+        return path
+
+
 def _mode(path: Path) -> int:
+    """The mode of the file; 0 where it cannot be looked at."""
     try:
         return path.stat().st_mode
-    except OSError:
+    except (OSError, ValueError):
         return 0

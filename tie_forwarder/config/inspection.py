@@ -10,6 +10,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -114,7 +115,12 @@ def main() -> None:
     from tie_forwarder.config import inspection
 
     config: Config = pickle.load(sys.stdin.buffer)  # noqa: S301 - written by our parent
-    sys.stdout.buffer.write(pickle.dumps(inspection._inspect_here(config)))  # noqa: SLF001 - this very module
+    try:
+        answer = pickle.dumps(inspection._inspect_here(config))  # noqa: SLF001 - this very module
+    except Exception as error:  # noqa: BLE001 - a traceback could show a path that is a secret
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        sys.exit(f"{type(error).__name__} in {place.name}, {place.filename}:{place.lineno}")
+    sys.stdout.buffer.write(answer)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,7 @@
-"""The DXL topic of each kind of event, by the kind's name; nothing else, since the receiver loads it, too."""
+"""The DXL topics: one for each kind of event, by its name, and those of the forwarders themselves.
+
+Imports nothing, since the receiver loads it too.
+"""
 
 from __future__ import annotations
 
@@ -8,3 +11,6 @@ TOPICS = {
     "file_reputation_change": "/mcafee/event/tie/file/repchange/broadcast",
     "certificate_reputation_change": "/mcafee/event/tie/cert/repchange/broadcast",
 }
+
+GROUP_TOPIC_PREFIX = "/tie-forwarder/group/"
+"""The members of a group announce themselves on this prefix and the group's name."""

@@ -113,7 +113,7 @@ class ExactlyOnce:
         self._commands: dict[type[Any], Callable[[Any], Any]] = {
             SeekTail: self._seek_tail,
             ReadTail: self._read_tail,
-            MarkEnd: lambda command: self._tail.mark_end(high_watermark=command.high_watermark),
+            MarkEnd: self._mark_end,
             ReachedMark: lambda _: self._mark.reached(),
             PeekBeyond: lambda _: self._tail.peek_beyond(),
             Barrier: self._pass_barrier,
@@ -171,7 +171,7 @@ class ExactlyOnce:
 
     def _since_ms(self) -> int:
         """The time from which on the output must be known: now, or when the first event that waits was received."""
-        earliest_ms = self._reader.earliest_received_at_ms()
+        earliest_ms = self._reader.earliest_received_at_ms(on_progress=lambda: self._on_alive(False, None))
         return _now_ms() if earliest_ms is None else min(_now_ms(), earliest_ms)
 
     def _read_tail(self, _: ReadTail) -> list[Seen]:
@@ -227,6 +227,10 @@ class ExactlyOnce:
             why="another member may have events that this one has missed",
         )  # fmt: skip
 
+    def _mark_end(self, command: MarkEnd) -> None:
+        self._tail.mark_end(high_watermark=command.high_watermark)
+        self._mark.begin()
+
     def _open_producer(self, _: OpenProducer) -> None:
         self._unseen.clear()
         self._transactions = self._make_transactions()
@@ -248,6 +252,7 @@ class ExactlyOnce:
         while self._unseen and time.monotonic() < give_up_at:
             self._report_seen()
             self._stop.wait(_UNSEEN_SECONDS)
+        self._unseen.clear()  # whoever publishes next reads the output first
         self._remember()
         if not transactions.close():
             raise PublisherError(Verdict(ErrorClass.TRANSIENT, "renewed", "the producer could not be ended"))
@@ -259,9 +264,9 @@ class ExactlyOnce:
         if self._unseen.overdue():
             return Hidden()
         patience = _UNSEEN_SECONDS if self._unseen else _IDLE_SECONDS
-        if not self._grants.wait_beyond(self._read_to, timeout_seconds=patience, gap=self._member.memory.gap):
+        through = self._grants.wait_beyond(self._read_to, timeout_seconds=patience, gap=self._member.memory.gap)
+        if not through:
             return Idle(outstanding=bool(self._unseen))
-        through = self._grants.through
         limit = min(command.limit, self._batch_size.rows)
         page = self._reader.read(after=self._read_to, through=through, limit=limit)
         if page.corrupt:

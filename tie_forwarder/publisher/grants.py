@@ -53,10 +53,17 @@ class Grants:
             self._closed = True
             self._changed.notify_all()
 
-    def wait_beyond(self, position: int, *, timeout_seconds: float, gap: int = 0) -> bool:
-        """Block until more than `position` is granted; false after the timeout, when closed or at a gap after `gap`."""
+    def wait_beyond(self, position: int, *, timeout_seconds: float, gap: int | None = None) -> int:
+        """Block until more than `position` is granted and return the highest granted position.
+
+        Return 0 after the timeout, when closed, or at a gap after `gap`; None means that gaps do not matter.
+        """
         with self._changed:
             self._changed.wait_for(
-                lambda: self._closed or self._gap.number > gap or self._through > position, timeout_seconds
+                lambda: self._closed or self._has_gap_after(gap) or self._through > position, timeout_seconds
             )
-            return not self._closed and self._gap.number <= gap and self._through > position
+            granted = not self._closed and not self._has_gap_after(gap) and self._through > position
+            return self._through if granted else 0
+
+    def _has_gap_after(self, gap: int | None) -> bool:
+        return gap is not None and self._gap.number > gap

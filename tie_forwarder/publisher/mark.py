@@ -42,6 +42,10 @@ class Mark:
         self.trouble: Verdict | None = None
         """What keeps the mark out of reach; None while it comes nearer."""
 
+    def begin(self) -> None:
+        """Start on a new mark: what was unread of the last one says nothing about this one."""
+        self._unread = -1
+
     def reached(self) -> bool:
         """Whether all has been read. Raises PublisherError when the consumer is stuck, KafkaError from Kafka."""
         unread, now = self._distance.unread(), self._monotonic()

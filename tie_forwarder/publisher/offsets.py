@@ -1,8 +1,8 @@
 """Asking a consumer of kafka-python for offsets, so that a partition without a leader is an error.
 
-Fact of kafka-python 3.0 that this module lives with: where at least one partition has a leader, those without one are
-left out of the answer. `end_offsets` and `beginning_offsets` then raise KeyError, and `offsets_for_times` says None, as
-it does where no record is that young.
+kafka-python 3.0 leaves partitions without a leader out of its answer if at least one other partition has a leader:
+`end_offsets` and `beginning_offsets` then raise KeyError, and `offsets_for_times` returns None, as it does if no record
+is that young. If no partition has a leader, all three wait until one has been elected, or time out.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def first_offsets_since(consumer: Any, since_ms: Mapping[TopicPartition, int]) -
 
     Raises KafkaError.
     """
-    partitions = list(since_ms)
-    found = consumer.offsets_for_times(dict(since_ms))
-    none = [partition for partition in partitions if found.get(partition) is None]
-    if none:
-        offsets(consumer.end_offsets, none)  # raises where the reason is a missing leader
-    return {partition: None if partition in none else found[partition].offset for partition in partitions}
+    found = dict(consumer.offsets_for_times(dict(since_ms)))
+    for partition in since_ms:
+        if found.get(partition) is None:
+            # Asked alone, the client waits for the leader: None can then only mean that no record is that young.
+            found[partition] = consumer.offsets_for_times({partition: since_ms[partition]}).get(partition)
+    return {partition: None if (at := found[partition]) is None else at.offset for partition in since_ms}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
@@ -16,8 +17,10 @@ from typing import Any
 from dxlclient.callbacks import EventCallback
 from dxlclient.message import Event
 
-TOPIC_PREFIX = "/tie-forwarder/group/"
+from tie_forwarder.events.topics import GROUP_TOPIC_PREFIX
+
 PRESENCE_SECONDS = 5.0
+_CUT_SECONDS = 3.0
 _MOST_HEARD = 20
 _NAME = re.compile(rb"[A-Za-z0-9._-]{1,200}")
 """What `group.member` may be."""
@@ -28,14 +31,23 @@ class Presence(EventCallback):  # type: ignore[misc]  # dxlclient carries no typ
 
     def __init__(self, *, group: str, member: str) -> None:
         super().__init__()
-        self.topic = TOPIC_PREFIX + group
+        self.topic = GROUP_TOPIC_PREFIX + group
         self._name = member.encode()
         self._lock = threading.Lock()
         self._heard: dict[str, None] = {}
+        self._began_at: float | None = None
 
     def start(self, *, subscribe: Callable[[str, Presence], None], send: Callable[[Any], None]) -> None:
-        """Begin; call it once the connection is there. Returns at once: both calls may block, and may raise."""
+        """Begin, unless it has begun. Call it once the connection works. Returns at once; both may block or raise."""
+        with self._lock:
+            if self._began_at is not None:
+                return
+            self._began_at = time.monotonic()
         threading.Thread(target=self._run, args=(subscribe, send), name="presence", daemon=True).start()
+
+    def has_just_begun(self) -> bool:
+        """Whether the first event was sent no longer than a few seconds ago: what it causes has happened by then."""
+        return self._began_at is not None and time.monotonic() - self._began_at < _CUT_SECONDS
 
     def on_event(self, event: Any) -> None:
         """Take the name of a member; runs on dxlclient's network thread, never blocks or raises."""

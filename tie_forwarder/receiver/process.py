@@ -41,6 +41,9 @@ _GATHER_SECONDS = 0.005
 _OVERLAP_SECONDS = 2.0
 """How long both processes receive at least: an event may reach the brokers of a fabric at different times."""
 _QUIET_SECONDS = 3.0
+_QUIET_WITH_CANARY_SECONDS = 10.0
+"""Once a canary has come back, silence may be a broker that hangs, with events queued for this connection. Together
+with the canary's time-out it must stay below 30 s, within which a dead subscription is repaired."""
 _LONGEST_HAND_OVER_SECONDS = 60.0
 
 
@@ -71,9 +74,8 @@ class HandOver:
             return False
         if answers_for is not None and answers_for >= self._since:
             return True
-        # Where no canary has ever come back, there is none to wait for.
-        patience = _QUIET_SECONDS if answers_for is None else _LONGEST_HAND_OVER_SECONDS
-        return now - self._moved_at > _QUIET_SECONDS or now - self._since > patience
+        quiet = _QUIET_SECONDS if answers_for is None else _QUIET_WITH_CANARY_SECONDS
+        return now - self._moved_at > quiet or now - self._since > _LONGEST_HAND_OVER_SECONDS
 
 
 class ReceiverProcess:
@@ -91,6 +93,7 @@ class ReceiverProcess:
         self._phase = Phase.WAITING
         self._trouble = ""
         self._lost = ""
+        self._closing = False
         self._sent_at = self._next_status = self._next_canary = 0.0
         self._thrift = Thrift()
         group, member = config["group"], config["member"]
@@ -101,7 +104,7 @@ class ReceiverProcess:
             keep_alive_seconds=config["keep_alive_seconds"],
             take=self._take_when_there_is_room if self._holding else self._queue.put,
             on_lost=self._on_lost,
-            on_canary=self._wake,
+            on_canary=self._on_canary,
             prepare=use_second_client_id if config["second_client_id"] else lambda _config: None,
             presence=self._presence,
         )
@@ -136,7 +139,7 @@ class ReceiverProcess:
                 return
             self._phase = Phase.CONNECTING
             self._session.connect()
-        except Exception as error:  # noqa: BLE001 - a canary that cannot fly is one that does not come back
+        except Exception as error:  # noqa: BLE001 - dxlclient raises anything; the next process tries again
             self._on_lost(f"connecting failed: {self._session.last_error.text or error}")
             return
         self._phase = Phase.RECEIVING
@@ -165,8 +168,9 @@ class ReceiverProcess:
     def _finish(self) -> None:
         """Delivers what is there, and counts nothing that comes now: a successor has it, or nobody is subscribed."""
         self._queue.close()
+        self._closing = True
         self._report()
-        patience = _FLUSH_SECONDS if self._hand_over is None else _LONGEST_HAND_OVER_SECONDS
+        patience = _LONGEST_HAND_OVER_SECONDS if self._hand_over is not None or self._holding else _FLUSH_SECONDS
         deadline = time.monotonic() + patience
         while self._queue.depth and time.monotonic() < deadline:
             self._deliver()
@@ -196,6 +200,8 @@ class ReceiverProcess:
                 "received": self._queue.received,
                 "dropped": self._queue.dropped,
                 "holding": self._holding,
+                "closing": self._closing,
+                "presence_cut": bool(self._lost) and self._presence is not None and self._presence.has_just_begun(),
                 "trouble": self._lost or self._trouble or self._session.last_error.text,
                 "lost": self._lost,
                 "heard": [] if self._presence is None else self._presence.take_heard(),
@@ -209,6 +215,11 @@ class ReceiverProcess:
         """Lets the main thread report at once. Any thread."""
         self._news.set()
         self._queue.wake()
+
+    def _on_canary(self) -> None:
+        """A canary is back: a later disconnection is not its fault, so presence may begin. dxlclient's thread."""
+        self._session.begin_presence()
+        self._wake()
 
     def _on_lost(self, reason: str) -> None:
         canary = self._session.canary

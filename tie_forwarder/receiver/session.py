@@ -98,6 +98,9 @@ class Session:
         add_callbacks(self._client, self._kinds, self._take)
         self._client.connect()
         self.connected = True
+
+    def begin_presence(self) -> None:
+        """Let the group hear of this member from now on; does nothing if it has begun. Any thread, never blocks."""
         if self._presence is not None:
             self._presence.start(subscribe=self._client.add_event_callback, send=self._send)
 

@@ -80,16 +80,20 @@ def refuse_foreign(directory: Path) -> None:
 
 
 def make_private(directory: Path) -> None:
-    """Takes the rights of others away from the directory and from what is in it, as far as it belongs to this user.
+    """Remove the permissions of other users from the directory and its entries, where they belong to this user.
 
-    Raises OSError. Must not run while this process has the spool open: SQLite loses its locks when a file is closed.
+    Leave entries of other users alone, such as the `lost+found` of a mounted volume. Raise OSError. Must not run while
+    this process has the spool open: SQLite loses its locks when any descriptor of a file is closed.
     """
     _tighten(os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC))
     for entry in os.scandir(directory):
-        if entry.is_dir(follow_symlinks=False):
-            _tighten(os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
-        elif entry.is_file(follow_symlinks=False):
-            _tighten(open_file(Path(entry.path), os.O_RDONLY))
+        with suppress(FileNotFoundError):  # removed in the meantime
+            if not _needs_tightening(entry.stat(follow_symlinks=False)):
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                _tighten(os.open(entry.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC))
+            elif entry.is_file(follow_symlinks=False):
+                _tighten(open_file(Path(entry.path), os.O_RDONLY))
 
 
 def user_name(number: int) -> str:
@@ -102,10 +106,14 @@ def user_name(number: int) -> str:
 def _tighten(descriptor: int) -> None:
     try:
         found = os.fstat(descriptor)
-        if found.st_uid == os.geteuid() and found.st_mode & _OTHERS:
+        if _needs_tightening(found):
             os.fchmod(descriptor, stat.S_IMODE(found.st_mode) & ~_OTHERS)
     finally:
         os.close(descriptor)
+
+
+def _needs_tightening(found: os.stat_result) -> bool:
+    return found.st_uid == os.geteuid() and bool(found.st_mode & _OTHERS)
 
 
 def require_regular(path: Path, found: os.stat_result) -> None:

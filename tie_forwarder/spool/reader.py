@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
@@ -13,6 +14,12 @@ from tie_forwarder.spool.row import COLUMNS, CorruptRow, Row, unpack
 
 _PAGE_BYTES = 8 * 1024 * 1024
 _SELECT = f"SELECT {COLUMNS} FROM entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"  # noqa: S608
+
+_EARLIEST = (
+    "SELECT max(position), min(received_at_ms) FROM"
+    " (SELECT position, received_at_ms FROM entry WHERE position > ? ORDER BY position LIMIT ?)"
+)
+_ROWS_PER_LOOK = 10_000
 
 
 class Page(NamedTuple):
@@ -55,14 +62,20 @@ class Reader:
         row = self._connection.execute(statement).fetchone()
         return None if row is None else (int(row[0]), int(row[1]))
 
-    def earliest_received_at_ms(self) -> int | None:
-        """The earliest time of receipt of any row; None for an empty spool. Reads the whole file.
+    def earliest_received_at_ms(self, *, on_progress: Callable[[], None]) -> int | None:
+        """The earliest time of receipt of any row; None for an empty spool.
 
-        It is that of the first row, unless the clock was set back while events waited.
+        It is that of the first row, unless the clock was set back while events waited. Reads the whole file, in short
+        transactions between which it calls `on_progress`: a large file on a slow disk takes minutes.
         """
         assert self._connection is not None, "open() comes before earliest_received_at_ms()"
-        (earliest,) = self._connection.execute("SELECT min(received_at_ms) FROM entry").fetchone()
-        return None if earliest is None else int(earliest)
+        earliest, position = None, 0
+        while True:
+            last, found = self._connection.execute(_EARLIEST, (position, _ROWS_PER_LOOK)).fetchone()
+            if last is None:
+                return earliest
+            position, earliest = int(last), int(found) if earliest is None else min(earliest, int(found))
+            on_progress()
 
     def read(self, *, after: int, through: int, limit: int) -> Page:
         """At most `limit` rows with after < position <= through, fewer when they are large. Blocks for the disk.

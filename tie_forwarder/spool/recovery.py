@@ -39,6 +39,10 @@ class Recovery(NamedTuple):
     reason: str
 
 
+class NotReopenedError(sqlite3.DatabaseError):
+    """A complete copy is on the disk but could not be opened; the next start does that."""
+
+
 _SOUND = Recovery(None, 0, 0, "")
 
 
@@ -68,22 +72,38 @@ def rescue(
     """A connection to a new file with everything that `connection` reaches; of its own files one has lost its place.
 
     What is found in that place is set aside; `opened` tells it from the files of `connection`, whose log would spoil
-    it. Blocks for the disk; raises OSError and sqlite3.DatabaseError where it refuses, and then `connection` works as
-    before, unless only the new file's opening has failed.
+    it. Blocks for the disk. Raises OSError and sqlite3.DatabaseError if the disk refuses: `connection` still works, and
+    no copy is left behind, since the next start would put it over the events that `connection` accepts from now on.
+    Raises `NotReopenedError` if only the last step fails: `connection` is closed, and the next start finishes it.
     """
     path = directory / database.FILE_NAME
-    new = _begun(path)
-    salvaged = salvage_open(connection, new, expected=events, on_progress=on_progress)
-    _complete(new, path)
-    aside = _set_aside([piece for piece in pieces(path) if database.identity(piece) != opened.get(piece)])
-    if salvaged.lost:
-        aside = _set_aside(pieces(path)) or aside
-    # In its own file's place SQLite would finish the log by name when it closes.
-    for piece in pieces(path):
-        piece.unlink(missing_ok=True)
+    try:
+        new = _begun(path)
+        salvaged = salvage_open(connection, new, expected=events, on_progress=on_progress)
+        _complete(new, path)
+        aside = _set_aside([piece for piece in pieces(path) if database.identity(piece) != opened.get(piece)])
+        if salvaged.lost:
+            aside = _set_aside(pieces(path)) or aside
+        # In its own file's place SQLite would finish the log by name when it closes.
+        for piece in pieces(path):
+            piece.unlink(missing_ok=True)
+    except BaseException:  # whatever it was, the copy must go
+        discard_copies(path)
+        raise
     connection.close()
-    _put_in_place(path)
-    return database.connect_writer(path), Recovery(aside, salvaged.kept, salvaged.lost, reason)
+    try:
+        _put_in_place(path)
+        renewed = database.connect_writer(path)
+    except (OSError, sqlite3.Error) as error:
+        raise NotReopenedError(f"the copy of the spool could not be opened: {error}") from error
+    return renewed, Recovery(aside, salvaged.kept, salvaged.lost, reason)
+
+
+def discard_copies(path: Path) -> None:
+    """Remove what an attempt to copy the spool at `path` has left behind, finished or not. Raises OSError."""
+    for piece in pieces(mended(path)):
+        piece.unlink(missing_ok=True)
+    _remove_leftovers(path)
 
 
 def mended(path: Path) -> Path:

@@ -6,6 +6,8 @@ transaction, which is the accept point of the new records and the end of the set
 
 from __future__ import annotations
 
+import errno
+import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +34,7 @@ PackedIds: TypeAlias = Sequence[bytes]
 _FREE_PAGES_WORTH_TRIMMING = 4_096
 _PAGES_TRIMMED_AT_ONCE = 512
 _BETWEEN_RESCUES_SECONDS = 5.0
+_LONGEST_BETWEEN_RESCUES_SECONDS = 300.0
 
 
 class Spool:
@@ -52,6 +55,7 @@ class Spool:
         self._oldest: tuple[int, int] | None = None
         self._places: dict[Path, database.Identity | None] = {}
         self._rescue_after = 0.0
+        self._rescue_pause = _BETWEEN_RESCUES_SECONDS
         self.displaced = ""
         """Why the open files are not in their place and no copy could be put there; empty when all is well."""
 
@@ -124,7 +128,9 @@ class Spool:
             if reason and not at_once and time.monotonic() < self._rescue_after:
                 return None
             if not reason:
-                self.displaced = ""
+                if self.displaced:
+                    recovery.discard_copies(self._directory / database.FILE_NAME)
+                    self.displaced, self._rescue_pause = "", _BETWEEN_RESCUES_SECONDS
                 if self._lock.lost():
                     self._lock.take_again()
                 if suspicion.is_on(self._directory):
@@ -150,6 +156,7 @@ class Spool:
             refuse_foreign(self._directory)
             if self._lock.lost():
                 self._lock.take_again()
+            self._require_room()
             self._reserve.release()
             connection, found = recovery.rescue(
                 self._connection,
@@ -159,13 +166,24 @@ class Spool:
                 reason=reason,
                 on_progress=on_progress,
             )
+        except recovery.NotReopenedError:
+            raise
         except (OSError, sqlite3.Error, ForwarderError) as error:
             self.displaced = f"{reason}, and a copy could not be put there: {error}"
-            self._rescue_after = time.monotonic() + _BETWEEN_RESCUES_SECONDS
+            # Copying gigabytes in vain, again and again, would keep the flow from receiving.
+            self._rescue_after = time.monotonic() + self._rescue_pause
+            self._rescue_pause = min(2 * self._rescue_pause, _LONGEST_BETWEEN_RESCUES_SECONDS)
             return None
         self._take(connection)
-        self.displaced = ""
+        self.displaced, self._rescue_pause = "", _BETWEEN_RESCUES_SECONDS
         return found
+
+    def _require_room(self) -> None:
+        """Raise OSError if the disk has no room for a copy, which would fill it and keep new events out."""
+        disk = os.statvfs(self._directory)
+        free = disk.f_bavail * disk.f_frsize
+        if free < self._bytes:
+            raise OSError(errno.ENOSPC, f"it needs {self._bytes:,} bytes, and {free:,} are free")
 
     def close(self) -> None:
         """Closes the file and gives the directory back. What is in the spool stays in it."""

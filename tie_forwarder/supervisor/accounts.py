@@ -42,9 +42,9 @@ class Accounts:
         self._ledger.in_spool_at_start = in_spool
         self.snapshot = self._ledger.snapshot(in_spool)
 
-    def open_receiver(self) -> ReceiverAccount:
+    def open_receiver(self, *, is_successor: Callable[[], bool] = lambda: False) -> ReceiverAccount:
         """The account of a receiver process that starts now. The only method that may be called on any thread."""
-        return ReceiverAccount(metrics=self._metrics, lose=self._lose)
+        return ReceiverAccount(metrics=self._metrics, lose=self._lose, is_successor=is_successor)
 
     def on_accepted(self, accepted: Sequence[Accepted]) -> None:
         """Intake has judged these messages."""
@@ -157,9 +157,10 @@ class ReceiverAccount:
     Each process has its own, so that frames which are read late, or next to those of its successor, count for it alone.
     """
 
-    def __init__(self, *, metrics: Metrics, lose: Callable[[str, int], None]) -> None:
+    def __init__(self, *, metrics: Metrics, lose: Callable[[str, int], None], is_successor: Callable[[], bool]) -> None:
         self._metrics = metrics
         self._lose = lose
+        self._is_successor = is_successor
         self._received = self._dropped = self._taken = 0
         self._phase = ""
         self._holding = False
@@ -184,9 +185,10 @@ class ReceiverAccount:
     def close(self) -> None:
         """The process's pipe has been read to its end: what it had received and not passed on is lost.
 
-        What a successor kept until it may deliver is not: the process that it was to replace has it, too.
+        What a successor holds until it may deliver is not lost: the active process receives it, too. Once the successor
+        has been promoted there is no such process any more.
         """
-        if not self._holding:
+        if not (self._holding and self._is_successor()):
             self._lose("receiver_lost", self._received - self._dropped - self._taken)
 
 

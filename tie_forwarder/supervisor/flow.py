@@ -124,7 +124,7 @@ class Flow:
 
     def attach_receiver(self, child: Child, watch: ReceiverWatch) -> Source:
         """From now on this child's messages are read and counted, next to those of another; `watch` hears of it."""
-        account = self._accounts.open_receiver()
+        account = self._accounts.open_receiver(is_successor=lambda: watch.is_successor)
         source = Source(child=child, on_frame=partial(self._on_receiver_frame, watch, account))
         self._receiver_accounts[source] = account
         return self._attach(source)

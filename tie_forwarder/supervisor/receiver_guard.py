@@ -22,13 +22,16 @@ from typing import Any
 from tie_forwarder.backoff import Backoff
 from tie_forwarder.children.child import Child
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.events.topics import GROUP_TOPIC_PREFIX
 from tie_forwarder.log import Log
 from tie_forwarder.supervisor.guard import Restart, Running, told_of
-from tie_forwarder.supervisor.receiver_watch import ReceiverWatch, Reception
+from tie_forwarder.supervisor.receiver_watch import ReceiverStatus, ReceiverWatch, Reception
 from tie_forwarder.supervisor.source import Source
 
 _HAND_OVER_SECONDS = 130.0
 """Longer than a receiver that makes progress takes for it."""
+_MOST_PRESENCE_CUTS = 2
+"""One may be a coincidence."""
 _LAST_STATUS_SECONDS = 1.5
 """So much time even a receiver that has to hurry is given to say what it still holds."""
 
@@ -70,7 +73,8 @@ class ReceiverGuard:
         self._handing_over_until: float | None = None
         self._why = Restart("start", "the forwarder starts")
         self._wanted: Restart | None = None
-        self._has_second_id = False
+        self._next_second_id = False
+        self._presence_cuts = 0
         self._has_received = False
         self.last_restart: Restart | None = None
         """Why the last process was replaced; None while the first one runs."""
@@ -108,7 +112,9 @@ class ReceiverGuard:
         self._next_start = self._next_successor = 0.0
         if self._handing_over_until is None:
             self._drop_successor()  # it knows nothing of the change
-        if self._active is not None and not self._active.watch.connected:
+        active = self._active
+        # One that has lost its connection is delivering what it holds and exits by itself.
+        if active is not None and not active.watch.connected and not active.watch.status.lost:
             self._end_active(self._wanted)
 
     def say(self, line: dict[str, Any]) -> None:
@@ -166,6 +172,8 @@ class ReceiverGuard:
         """The active process is gone or has to go; its successor takes over, however far it is."""
         assert self._active is not None
         self._active.kill()
+        self._next_second_id = self._active.has_second_id
+        self._note_presence(self._active.watch.status)
         lost = self._active.watch.status.lost  # known for certain only now that its pipe has been read
         if why.reason == "exited" and lost:
             why = Restart("connection_lost", lost)
@@ -182,6 +190,7 @@ class ReceiverGuard:
             return
         why = successor.why if self._handing_over_until is not None else why
         self._handing_over_until = None
+        successor.watch.is_successor = False
         successor.child.say({"verb": "deliver"})
         self._active = successor
         self._reception.active, self._reception.successor = successor.watch, None
@@ -197,6 +206,8 @@ class ReceiverGuard:
         if successor is None:
             return
         assert active is not None
+        if self._handing_over_until is not None and active.watch.status.closing:
+            return  # it receives nothing any more, so only the successor has what comes now
         end, replacement = successor.end(), successor.watch.reason_to_replace()
         if end is not None or successor.watch.status.lost:
             self._give_up_successor(successor.watch.status.lost or (end.text if end is not None else ""))
@@ -239,7 +250,7 @@ class ReceiverGuard:
         )
 
     def _drop_successor(self) -> None:
-        """Kills the successor. The active process has received whatever it held, and goes on."""
+        """Kill the successor. The active process receives on, and has received whatever the successor held."""
         if self._successor is None:
             return
         self._successor.kill()
@@ -254,9 +265,13 @@ class ReceiverGuard:
             if now >= self._next_start:
                 self._start_active()
             return
-        if self._successor is not None or now < self._next_successor:
+        if self._successor is not None:
             return
         replacement = active.watch.reason_to_replace()
+        if self._wanted is None and replacement is None and active.watch.ready:
+            self._reception.not_replaced = ""  # it has recovered by itself
+        if now < self._next_successor:
+            return
         why = self._wanted or (None if replacement is None else Restart(*replacement))
         if why is not None:
             self._start_successor(why)
@@ -264,7 +279,7 @@ class ReceiverGuard:
     def _start_active(self) -> None:
         why = self._wanted or self._why
         # The same client id again: a broker that still holds the old connection drops it for the new one.
-        running = self._start(why, has_second_id=self._has_second_id, successor=False)
+        running = self._start(why, has_second_id=self._next_second_id, successor=False)
         if running is None:
             self._next_start = self._monotonic() + self._backoff.next_seconds()
             return
@@ -283,7 +298,10 @@ class ReceiverGuard:
     def _start(self, why: Restart, *, has_second_id: bool, successor: bool) -> _Receiver | None:
         child = self._make_child(self.name)
         watch = self._reception.new_watch()
+        watch.is_successor = successor
         configuration = {**self._configuration(), "second_client_id": has_second_id, "successor": successor}
+        if self._presence_cuts >= _MOST_PRESENCE_CUTS:
+            configuration["group"] = None
         try:
             child.start(configuration)
         except (ForwarderError, OSError) as error:
@@ -293,10 +311,22 @@ class ReceiverGuard:
                 self._reception.not_replaced = reason
             return None
         running = _Receiver(child, self._attach(child, watch), watch, why, has_second_id)
-        self._has_second_id = has_second_id
         self._on_started(why.reason)
         self._log.debug("child.started", child=self.name, pid=child.pid, reason=why.reason)
         return running
+
+    def _note_presence(self, status: ReceiverStatus) -> None:
+        """Some brokers disconnect a client that publishes what it may not: then receiving comes before presence."""
+        if not status.presence_cut or self._presence_cuts >= _MOST_PRESENCE_CUTS:
+            return
+        self._presence_cuts += 1
+        if self._presence_cuts == _MOST_PRESENCE_CUTS:
+            self._log.warning(
+                "receiver.presence_off",
+                detail=f"the broker disconnects this client when it publishes to {GROUP_TOPIC_PREFIX}",
+                effect="the members of the group no longer hear each other over the fabric",
+                remedy=f"allow this client to send to and receive from {GROUP_TOPIC_PREFIX}#, then restart",
+            )
 
     def _note_replaced(self, why: Restart, **more: Any) -> None:
         self.last_restart = why

@@ -33,6 +33,10 @@ class ReceiverStatus:
     dropped: int = 0
     trouble: str = ""
     lost: str = ""
+    closing: bool = False
+    """Whether it receives nothing any more and only delivers what it holds."""
+    presence_cut: bool = False
+    """Whether the connection was lost right after the first presence event was sent."""
     heard: tuple[str, ...] = ()
     """Other members of the group that were heard on the fabric since the status before."""
 
@@ -77,6 +81,8 @@ class ReceiverWatch:
         """When the last message came, by the status that told of it; None before the first."""
         self.canary_at: float | None = None
         """When the last canary came back; None before the first."""
+        self.is_successor = False
+        """Whether the process holds what it receives, because another one still delivers."""
         self._started_at = self._phase_at = self._heard_at = monotonic()
         self._messages_at: float | None = None
 
