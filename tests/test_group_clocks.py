@@ -91,7 +91,7 @@ def test_a_backlog_in_topics_with_log_append_time_makes_no_standby_believe_that_
             stage.wait_until_well()
             assert stage.publishing() is stage.members["a"]
             began_at = time.monotonic()
-            stage.load.burst(5_000)
+            stage.load.burst(10_000)
             stage.members["b"].wait_until(lambda f: f.ledger()["in_spool"] > 1_000, timeout=20.0, what="a backlog")
             verdict = stage.finish()
             assert time.monotonic() - began_at > 3 * PATIENT_T + 5.0, (

@@ -14,12 +14,25 @@ class Road:
     """So many offsets to go, and what stands in the way."""
 
     def __init__(self) -> None:
-        self.left = 10
+        self.read, self.end = 0, 10
         self.in_the_way: dict[TopicPartition, int] = {}
         self.asked = 0
 
+    @property
+    def left(self) -> int:
+        return self.end - self.read
+
+    @left.setter
+    def left(self, left: int) -> None:
+        """Read on, or find a new end."""
+        self.read = max(self.read, self.end - left)
+        self.end = self.read + left
+
     def unread(self) -> int:
         return self.left
+
+    def position(self) -> int:
+        return self.read
 
     def held_back(self) -> dict[TopicPartition, int]:
         self.asked += 1
@@ -100,16 +113,28 @@ def test_the_next_mark_has_its_own_time(mark: Mark, road: Road, clock: Clock) ->
     assert mark.reached()
     clock.now += 3_600.0
     road.left = 10
+    mark.begin()
     wait(mark, clock, 2.0)
     assert mark.trouble is None
 
 
-def test_a_new_mark_as_far_away_as_the_last_one_is_not_a_reading_that_stands_still(
+def test_a_reading_that_moves_is_not_stuck_although_each_new_mark_is_as_far_away(
     mark: Mark, road: Road, clock: Clock
 ) -> None:
-    road.left = 1  # the marker of one's own commit, which the next read passes
     for _ in range(60):
-        clock.now += 1.0
+        road.read, road.end = road.end, road.end + 1
         mark.begin()
-        assert not mark.reached()
+        wait(mark, clock, 1.0)
     assert road.asked == 0
+
+
+@pytest.mark.parametrize("growth", [0, 3])
+def test_new_marks_do_not_hide_a_reading_that_stands_still(growth: int, mark: Mark, road: Road, clock: Clock) -> None:
+    def look() -> None:
+        for _ in range(17):
+            road.end += growth
+            mark.begin()
+            wait(mark, clock, 1.0)
+
+    with pytest.raises(PublisherError, match="no progress"):
+        look()

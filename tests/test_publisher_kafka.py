@@ -17,6 +17,7 @@ from kafka.errors import KafkaTimeoutError
 from tests.conftest import MakeForwarder, MakePublisher
 from tests.deliveries import detections, fill, side_by_side, start
 from tests.harness.detections import DETECTION_TOPIC, agent_guid, detection, message_id
+from tests.harness.judge import Judge
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.kafka.properties import Security
 from tests.harness.mosquitto import Mosquitto
@@ -192,6 +193,28 @@ def test_partitions_that_are_added_are_used_without_a_restart(
         assert not verdict.duplicated
         restarts = contender.forwarder.metrics()
         assert sum(v for name, v in restarts.items() if "publisher_restarts_total" in name) == 1
+
+
+def test_a_member_that_publishes_one_event_each_second_keeps_its_publisher(
+    mosquitto: Mosquitto,
+    kafka: KafkaCluster,
+    topics: Topics,
+    judge: Judge,
+    make_forwarder: MakeForwarder,
+    make_publisher: MakePublisher,
+) -> None:
+    """Between two events it has time to look at the output, but not to read all of it."""
+    forwarder = make_forwarder(fabric=mosquitto, kafka=kafka, topics=topics)
+    forwarder.start()
+    publisher = make_publisher(mosquitto)
+    publisher.publish_detections([0])
+    forwarder.wait_until(lambda f: f.ledger()["published"] == 1, timeout=30.0, what="the first event published")
+    before = forwarder.part("publisher").pid
+    publisher.publish_detections(range(1, 26), rate=1.0)
+    forwarder.wait_until(lambda f: f.ledger()["published"] == 26, timeout=30.0, what="all events published")
+    assert forwarder.part("publisher").pid == before
+    assert sum(v for name, v in forwarder.metrics().items() if "publisher_restarts_total" in name) == 1
+    judge.verdict(range(26)).assert_exactly_once()
 
 
 # Full spool, quota

@@ -27,6 +27,9 @@ class Distance(Protocol):
     def unread(self) -> int:
         """How many offsets lie between what has been read and the mark."""
 
+    def position(self) -> int:
+        """How far it has been read, over all partitions; only whether it moves matters."""
+
     def held_back(self) -> Mapping[TopicPartition, int]:
         """Where, and from which offset on, an open transaction holds back what stands behind it. May block."""
 
@@ -37,23 +40,31 @@ class Mark:
     def __init__(self, *, distance: Distance, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._distance = distance
         self._monotonic = monotonic
-        self._unread = -1
+        self._position = -1
+        self._reached = False
+        self._restarts = True
         self._moved_at = self._asked_at = self._held_at = monotonic()
         self.trouble: Verdict | None = None
         """What keeps the mark out of reach; None while it comes nearer."""
 
     def begin(self) -> None:
-        """Start on a new mark: what was unread of the last one says nothing about this one."""
-        self._unread = -1
+        """Start with a new mark. The reading has its full time for it, unless it stood still before the last one.
+
+        A publishing member sets a new mark at every look. Each of its own transactions leaves one offset to read, so
+        the number of unread offsets can be the same at every look although the reading moves on.
+        """
+        self._restarts = self._restarts or self._reached
 
     def reached(self) -> bool:
         """Whether all has been read. Raises PublisherError when the consumer is stuck, KafkaError from Kafka."""
-        unread, now = self._distance.unread(), self._monotonic()
-        if unread == 0 or unread != self._unread:
-            self._unread, self._moved_at, self._held_at, self.trouble = unread, now, now, None
+        unread, position, now = self._distance.unread(), self._distance.position(), self._monotonic()
+        self._reached = unread == 0
+        if self._reached or self._restarts or position != self._position:
+            self._position, self._restarts = position, False
+            self._moved_at, self._held_at, self.trouble = now, now, None
         elif now - self._moved_at >= _QUIET_SECONDS and now - self._asked_at >= _BETWEEN_QUESTIONS_SECONDS:
             self._find_out(now)
-        return unread == 0
+        return self._reached
 
     def _find_out(self, now: float) -> None:
         self._asked_at = now

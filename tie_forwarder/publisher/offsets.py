@@ -1,8 +1,9 @@
 """Asking a consumer of kafka-python for offsets, so that a partition without a leader is an error.
 
-kafka-python 3.0 leaves partitions without a leader out of its answer if at least one other partition has a leader:
-`end_offsets` and `beginning_offsets` then raise KeyError, and `offsets_for_times` returns None, as it does if no record
-is that young. If no partition has a leader, all three wait until one has been elected, or time out.
+Facts of kafka-python 3.0 that this module lives with: where at least one of the partitions in a question has a leader,
+those without one are left out of the answer. `end_offsets` and `beginning_offsets` then raise KeyError, and
+`offsets_for_times` returns None, as it does where no record is that young. Where none of them has a leader, each of
+these calls waits for the election and raises KafkaTimeoutError after the request timeout.
 """
 
 from __future__ import annotations
@@ -28,11 +29,13 @@ def offsets(ask: Callable[[Sequence[TopicPartition]], Any], partitions: Sequence
 def first_offsets_since(consumer: Any, since_ms: Mapping[TopicPartition, int]) -> Mapping[TopicPartition, int | None]:
     """The offset of the first record of each partition that is as young as that; None where none is.
 
-    Raises KafkaError.
+    Blocks up to the request timeout, for each partition that has none. Raises KafkaError.
     """
     found = dict(consumer.offsets_for_times(dict(since_ms)))
-    for partition in since_ms:
-        if found.get(partition) is None:
-            # Asked alone, the client waits for the leader: None can then only mean that no record is that young.
-            found[partition] = consumer.offsets_for_times({partition: since_ms[partition]}).get(partition)
-    return {partition: None if (at := found[partition]) is None else at.offset for partition in since_ms}
+    none = [partition for partition in since_ms if found.get(partition) is None]
+    if none:
+        offsets(consumer.end_offsets, none)  # names a partition that has no leader yet
+    for partition in none:
+        # The leader may have been elected meanwhile. Asked alone, None has one meaning only.
+        found[partition] = consumer.offsets_for_times({partition: since_ms[partition]}).get(partition)
+    return {partition: None if found[partition] is None else found[partition].offset for partition in since_ms}

@@ -138,6 +138,10 @@ class Tail:
         """How many offsets lie between what has been read and the mark; 0 when all of it has been read."""
         return sum(max(0, end - self._position(partition)) for partition, end in self._mark.items())
 
+    def position(self) -> int:
+        """How far the output has been read, over all partitions."""
+        return sum(self._position(partition) for partition in self._assigned)
+
     def held_back(self) -> dict[TopicPartition, int]:
         """The last stable offset of the partitions in which an open transaction keeps readers from the end."""
         stable = offsets(self._committed.end_offsets, self._assigned)
