@@ -2,7 +2,7 @@
 
 import sys
 
-from tie_forwarder.children.interpreter import drop_working_directory
+from tie_forwarder.interpreter import drop_working_directory
 
 
 def main() -> None:

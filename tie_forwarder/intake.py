@@ -12,11 +12,10 @@ from types import MappingProxyType
 from typing import NamedTuple
 
 from tie_forwarder.events.decoding import decode
-from tie_forwarder.events.identity import event_id
 from tie_forwarder.events.kinds import KINDS
-from tie_forwarder.events.message import Message
+from tie_forwarder.events.message import Message, event_id
 from tie_forwarder.events.reasons import InvalidEventError, Reason
-from tie_forwarder.filters.filter_set import NO_FILTERS, Filter, FilterSet
+from tie_forwarder.filters import NO_FILTERS, Filter, FilterSet
 from tie_forwarder.records.dead_letter import render_dead_letter
 from tie_forwarder.records.event import KeyBy, render_event
 from tie_forwarder.records.formats import FORMATS

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tie_forwarder.config.certificates import certificate_expiry
 from tie_forwarder.demo.certificates import Authority
-from tie_forwarder.demo.dxlclient_config import write_dxlclient_config
+from tie_forwarder.demo.servers import write_dxlclient_config
 
 _LEFT = timedelta(days=7)
 

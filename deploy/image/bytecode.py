@@ -14,7 +14,7 @@ import sys
 import tie_forwarder
 
 # What the image does not have (the embedded servers, the registry's client), and what starts a process when imported.
-LEFT_OUT = ("tie_forwarder.demo.", "tie_forwarder.consumer", "tie_forwarder.publisher.registry")
+LEFT_OUT = ("tie_forwarder.demo.", "tie_forwarder.consumer", "tie_forwarder.kafka.registry")
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.load import encode_detections
 from tests.harness.mosquitto import Mosquitto
 from tie_forwarder.demo.certificates import Authority
-from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.events.message import TOPICS
 
 DELIVERIES: tuple[Delivery, ...] = ("at_least_once", "exactly_once")
 

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 
 from tests.data.payloads import SAMPLES, message
-from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.events.message import TOPICS
 from tie_forwarder.intake import Intake
 from tie_forwarder.records.formats import FORMATS
 

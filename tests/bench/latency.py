@@ -14,7 +14,7 @@ from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.load import FabricPublisher, encode_detections
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
-from tie_forwarder.publisher.settings import BETWEEN_TRANSACTIONS_MS, PRODUCER
+from tie_forwarder.kafka.producer import BETWEEN_TRANSACTIONS_MS, PRODUCER
 from tie_forwarder.spool import Reader as SpoolReader
 
 _PATIENCE_SECONDS = 30.0

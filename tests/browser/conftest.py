@@ -10,8 +10,8 @@ import pytest
 
 from tests.harness.browser import Browser
 from tests.harness.chromium import chromium_path
-from tests.test_http import Site
-from tie_forwarder.http.board import Notice
+from tests.http.test_http import Site
+from tie_forwarder.http.application import Notice
 
 
 @pytest.fixture(scope="module")

@@ -12,9 +12,9 @@ from tests.browser.conftest import Stand
 from tests.browser.contrast import hard_to_read
 from tests.browser.statuses import EXAMPLE, example, letter
 from tests.harness.browser import Browser
-from tie_forwarder.page import render
-from tie_forwarder.parts import HEALTHS, PARTS
+from tie_forwarder.http.page.document import render
 from tie_forwarder.printing import printable
+from tie_forwarder.status.components import HEALTHS, PARTS
 
 pytestmark = pytest.mark.browser
 

@@ -1,6 +1,6 @@
 """The files that are made from the command line and lie in the tree, since a build must not need the program.
 
-Run as `make shipped`; tests/test_shipped.py fails where one of them differs.
+Run as `make shipped`; tests/docs/test_shipped.py fails where one of them differs.
 """
 
 from __future__ import annotations

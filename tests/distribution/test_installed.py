@@ -19,7 +19,7 @@ from tie_forwarder import __version__
 
 ROOT = Path(__file__).parents[2]
 # `make test` has them, and they ask for more than a Python: the simulation, real groups, the unit of systemd.
-ELSEWHERE = ("tests/test_group_simulation.py", "tests/test_groups.py", "tests/systemd")
+ELSEWHERE = ("tests/group/test_simulation.py", "tests/group/test_groups.py", "tests/systemd")
 SAMPLE = ROOT / "tests" / "data" / "detection.json"
 
 pytestmark = [pytest.mark.distribution, pytest.mark.timeout(1_800)]

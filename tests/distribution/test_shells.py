@@ -1,4 +1,4 @@
-"""zsh and fish complete by the shipped scripts; tests/test_shipped.py shows the same for bash."""
+"""zsh and fish complete by the shipped scripts; tests/docs/test_shipped.py shows the same for bash."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from tests.harness.detections import detection, message_id
 from tests.harness.fabric import Fabric
 from tests.harness.load import EventEncoder
 from tests.harness.mqtt_client import MqttClient
-from tie_forwarder.events.topics import GROUP_TOPIC_PREFIX
+from tie_forwarder.events.message import GROUP_TOPIC_PREFIX
 
 Route: TypeAlias = "Callable[[int], float | None]"
 """By how many seconds a detection is delayed, by its number; None withholds it."""

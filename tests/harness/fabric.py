@@ -9,7 +9,7 @@ import ssl
 from pathlib import Path
 
 from tie_forwarder.demo.certificates import Authority, Identity
-from tie_forwarder.demo.dxlclient_config import write_dxlclient_config
+from tie_forwarder.demo.servers import write_dxlclient_config
 
 
 class Fabric:

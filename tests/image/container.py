@@ -19,7 +19,7 @@ from tests.harness.fabric import Fabric
 from tests.harness.forwarder import Forwarder
 from tests.harness.topics import Topics
 from tests.image.image import Image
-from tie_forwarder.demo.dxlclient_config import write_dxlclient_config
+from tie_forwarder.demo.servers import write_dxlclient_config
 
 ETC, STATE, SECRETS = "/etc/tie-forwarder", "/var/lib/tie-forwarder", "/run/secrets"
 _SHELLS = ("sh", "bash", "dash")

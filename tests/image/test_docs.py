@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.commands import ROOT, commands
 from tests.conftest import MakeKafka
+from tests.harness.commands import ROOT, commands
 from tests.harness.kafka.cluster import KafkaCluster
 from tests.harness.kafka.properties import Security
 from tests.harness.mosquitto import Mosquitto

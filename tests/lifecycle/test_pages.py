@@ -20,8 +20,8 @@ from tests.harness.forwarder import Forwarder
 from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
 from tests.lifecycle.running import NoKafka, children_of, reload
-from tie_forwarder.conditions import CONDITIONS, STATES
-from tie_forwarder.metrics import DROP_REASONS, PUBLISH_ERRORS, RESTART_REASONS, ROLES
+from tie_forwarder.status.conditions import CONDITIONS, STATES
+from tie_forwarder.status.metrics import DROP_REASONS, PUBLISH_ERRORS, RESTART_REASONS, ROLES
 
 SECTIONS = {
     "group": "name member role reason since takeovers tail",

@@ -6,6 +6,7 @@ import os
 
 import yaml
 
+from tests.config.test_hostile import CASES
 from tests.conftest import MakePublisher
 from tests.harness.forwarder import Forwarder
 from tests.harness.judge import Judge
@@ -14,7 +15,6 @@ from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
 from tests.harness.waiting import wait_until
 from tests.lifecycle.running import reload
-from tests.test_config_hostile import CASES
 
 
 def test_sighup_takes_up_what_it_can_says_what_it_cannot_and_refuses_what_is_wrong(

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.commands import commands
+from tests.harness.commands import commands
 from tests.harness.ports import is_listening
 from tests.harness.waiting import wait_until
 from tests.manifests.compose_services import FOLDER, ComposeServices

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands import commands
+from tests.harness.commands import commands
 from tests.manifests.cluster_objects import Object, objects_of, one, validate
 from tests.manifests.test_built import ROOT, go
 

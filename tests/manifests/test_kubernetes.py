@@ -12,8 +12,7 @@ from prometheus_client import CollectorRegistry
 
 from tests.manifests.cluster_objects import Object, objects_in, one, validate
 from tie_forwarder.config import Config, load
-from tie_forwarder.http.application import Application
-from tie_forwarder.http.board import Board
+from tie_forwarder.http.application import Application, Board
 
 KUBERNETES = Path(__file__).parent.parent.parent / "deploy/kubernetes"
 BASE = KUBERNETES / "base"

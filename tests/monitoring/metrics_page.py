@@ -1,4 +1,4 @@
-"""docs/metrics.md, made from `tie_forwarder.metrics`: every metric with its type, labels and meaning."""
+"""docs/metrics.md, made from `tie_forwarder.status.metrics`: every metric with its type, labels and meaning."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from prometheus_client.metrics_core import Metric
 
 from tests.monitoring.rules import ROOT
 from tie_forwarder.events.kinds import BY_TOPIC
-from tie_forwarder.metrics import Metrics
+from tie_forwarder.status.metrics import Metrics
 
 PAGE = ROOT / "docs" / "metrics.md"
 
 _HEAD = """\
 # Metrics
 
-Made from `tie_forwarder/metrics.py` by `make monitoring`; do not edit.
+Made from `tie_forwarder/status/metrics.py` by `make monitoring`; do not edit.
 
 `/metrics` serves them in Prometheus' text form, or as OpenMetrics to a client that asks for it. Label values are of
 closed sets and exist from the start at 0, so that a rate over a rare event is defined. Times are timestamps, never

@@ -12,9 +12,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from tests.harness.prometheus import promtool
 from tests.monitoring.rules import PROMETHEUS, RULES, known_names, names_in, quick_rules, rules
-from tie_forwarder.http.application import Application
-from tie_forwarder.http.board import Board
-from tie_forwarder.metrics import Metrics
+from tie_forwarder.http.application import Application, Board
+from tie_forwarder.status.metrics import Metrics
 
 pytestmark = pytest.mark.usefixtures("provisioned")
 

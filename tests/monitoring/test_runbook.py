@@ -8,7 +8,7 @@ import pytest
 
 from tests.monitoring.rules import ROOT, known_names, names_in, rules
 from tie_forwarder.cli.verbs import VERBS
-from tie_forwarder.conditions import CONDITIONS
+from tie_forwarder.status.conditions import CONDITIONS
 
 RUNBOOK = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
 FREE = {"First", "Alerts", *CONDITIONS, "Ten faults and what is shown"}

@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 from tests.simulation.kafka import Concurrent, Kafka, Refused
 from tests.simulation.world import World
-from tie_forwarder.publisher.commands import Fenced
-from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict
+from tie_forwarder.group.commands import Fenced
+from tie_forwarder.kafka.errors import ErrorClass, PublisherError, Verdict
 
 T = TypeVar("T")
 

@@ -11,10 +11,10 @@ from tests.simulation.kafka import wall_clock_ms
 from tests.simulation.mutants import Mutant
 from tests.simulation.world import Process, World
 from tie_forwarder.backoff import Backoff
-from tie_forwarder.publisher.batch_size import FIRST_ROWS
-from tie_forwarder.publisher.commands import Oldest
+from tie_forwarder.group.batch_size import FIRST_ROWS
+from tie_forwarder.group.commands import Oldest
+from tie_forwarder.group.window import Arrival, Window
 from tie_forwarder.supervisor.peers import Peers
-from tie_forwarder.supervisor.window import Arrival, Window
 
 Positions = list[int]
 Apply = Callable[[], None]

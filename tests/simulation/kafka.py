@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from tests.simulation.world import World
-from tie_forwarder.publisher.commands import Fenced
+from tie_forwarder.group.commands import Fenced
 
 
 def wall_clock_ms(now: float) -> int:

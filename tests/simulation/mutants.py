@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tie_forwarder.publisher.commands import AskGap, Oldest, Reason, Seen
-from tie_forwarder.publisher.member import Member, Rules, Step
+from tie_forwarder.group.commands import AskGap, Oldest, Reason, Seen
+from tie_forwarder.group.member import Member, Rules, Step
 
 
 class _NeverPassedBy(Rules):

@@ -12,10 +12,10 @@ from tests.simulation.kafka import Concurrent, Record, Refused
 from tests.simulation.mutants import Mutant
 from tests.simulation.times import Times
 from tests.simulation.world import World
-from tie_forwarder.publisher import commands as c
-from tie_forwarder.publisher.batch_size import BatchSize
-from tie_forwarder.publisher.errors import PublisherError
-from tie_forwarder.publisher.member import Memory
+from tie_forwarder.group import commands as c
+from tie_forwarder.group.batch_size import BatchSize
+from tie_forwarder.group.member import Memory
+from tie_forwarder.kafka.errors import PublisherError
 
 _NOT_TRACED = (c.ReadTail, c.ReachedMark, c.OldestEvent, c.AskGap)
 _BARRIER_SECONDS = 20.0

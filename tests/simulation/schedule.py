@@ -15,7 +15,7 @@ from tests.simulation.plan import Event, Fault, Plan, draw
 from tests.simulation.publisher import Publisher
 from tests.simulation.times import DEAF_SECONDS, Times
 from tests.simulation.world import Process, World
-from tie_forwarder.publisher.commands import Reason, Role
+from tie_forwarder.group.commands import Reason, Role
 
 WINDOW_SECONDS = 30.0
 RECOVERY_SECONDS = 60.0

@@ -14,7 +14,7 @@ import yaml
 
 from tests.harness.fabric import Fabric
 from tie_forwarder.demo.certificates import Identity
-from tie_forwarder.demo.dxlclient_config import write_dxlclient_config
+from tie_forwarder.demo.servers import write_dxlclient_config
 
 SPOOL = "/var/lib/tie-forwarder/spool"
 

@@ -13,7 +13,7 @@ import pytest
 from tests.systemd.sandbox import Sandbox
 from tests.systemd.unit_file import DEPLOY, UnitFile
 from tie_forwarder.config import ConfigError
-from tie_forwarder.config.service import Shutdown
+from tie_forwarder.config.sections import Shutdown
 
 UNITS = ["tie-forwarder.service", "tie-forwarder@.service"]
 MOST_EXPOSURE = 1.5

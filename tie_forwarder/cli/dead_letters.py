@@ -1,4 +1,6 @@
-"""`tie-forwarder dead-letters`: lists what is dead and why, or shows one letter whole.
+"""A dead letter in words and as JSON. What is returned here is fit for a terminal.
+
+`tie-forwarder dead-letters`: lists what is dead and why, or shows one letter whole.
 
 A payload may be anything, and may have been made to harm whoever looks at it: nothing of it comes to a terminal but
 escaped. Its bytes are written only to a file that did not exist, or to a pipe.
@@ -6,27 +8,111 @@ escaped. Its bytes are written only to a file that did not exist, or to a pipe.
 
 from __future__ import annotations
 
+import base64
 import heapq
+import json
 import logging
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tie_forwarder.cli import Count, config_options
-from tie_forwarder.cli.letter_text import entry, json_line, page, summary, whole
-from tie_forwarder.cli.new_file import new_file
-from tie_forwarder.cli.since import selection_options
+from tie_forwarder.cli.shared import new_file, selection_options
 from tie_forwarder.errors import ForwarderError
-from tie_forwarder.printing import printable
+from tie_forwarder.events.reasons import Reason
+from tie_forwarder.printing import printable, printable_lines, text_of
+from tie_forwarder.records.record import rfc3339_milliseconds
 
 if TYPE_CHECKING:
-    from tie_forwarder.dead_letters.letter import Letter
-    from tie_forwarder.dead_letters.selection import Selection
-    from tie_forwarder.dead_letters.topic import DeadLetterTopic
+    from tie_forwarder.dead_letters.letters import DeadLetterTopic, Letter, Marker, Selection
+
+
+_FIRST_BYTES = 100
+_MEANINGS = {reason.value: reason.description for reason in Reason}
+
+
+def summary(letter: Letter, marker: Marker | None) -> dict[str, Any]:
+    """What is said of a letter in a list. Values as they came, so not yet fit for a terminal."""
+    return {
+        "event_id": letter.event_id,
+        "received_at": _time(letter),
+        "reason": letter.reason,
+        "detail": letter.detail,
+        "dxl_topic": letter.dxl_topic,
+        "replayed_at": None if marker is None else marker.replayed_at,
+        "replayed_to": None if marker is None else marker.replayed_to,
+        "partition": letter.record.partition,
+        "offset": letter.record.offset,
+        "bytes": len(letter.payload),
+        "first_bytes": text_of(letter.payload[:_FIRST_BYTES]),
+    }
+
+
+def whole(letter: Letter, marker: Marker | None) -> dict[str, Any]:
+    """All of a letter; the payload is base64, since it may be no text."""
+    said = summary(letter, marker)
+    del said["first_bytes"]
+    size = letter.record.header("original_size")
+    return {
+        **said,
+        "meaning": _MEANINGS.get(letter.reason, ""),
+        "dxl_client": letter.dxl_client,
+        "forwarder": letter.record.header("ce_forwarder"),
+        "forwarder_version": letter.record.header("forwarder_version"),
+        "original_size": int(size) if size.isascii() and size.isdigit() and len(size) < 20 else None,
+        "sha256": letter.record.header("sha256") or None,
+        "payload_base64": base64.b64encode(letter.payload).decode(),
+    }
+
+
+def json_line(said: dict[str, Any]) -> str:
+    """One line of JSON, in ASCII; JSON escapes all controls but DEL."""
+    return json.dumps(said).replace("\x7f", "\\u007f")
+
+
+def entry(letter: Letter, marker: Marker | None) -> str:
+    """Three lines of a list."""
+    said = summary(letter, marker)
+    state = "not replayed" if marker is None else f"replayed {printable(marker.replayed_at)}"
+    more = "..." if len(letter.payload) > _FIRST_BYTES else ""
+    return (
+        f"{said['received_at']}  {printable(letter.reason)}  {letter.event_id}  {state}\n"
+        f"    {printable(letter.detail)}\n"
+        f"    {len(letter.payload)} bytes: {printable(said['first_bytes'])}{more}"
+    )
+
+
+def page(letter: Letter, marker: Marker | None) -> str:
+    """A letter whole: what is said of it, and its payload."""
+    said = whole(letter, marker)
+    replayed = "no" if marker is None else f"{marker.replayed_at}, to {marker.replayed_to}"
+    place = f"{letter.record.topic}, partition {letter.record.partition}, offset {letter.record.offset}"
+    cut = "" if said["original_size"] is None else f", of a record of {said['original_size']} that Kafka refused"
+    lines = {
+        "event id": letter.event_id,
+        "received at": said["received_at"],
+        "reason": f"{letter.reason}: {said['meaning']}" if said["meaning"] else letter.reason,
+        "detail": letter.detail,
+        "dxl topic": letter.dxl_topic,
+        "dxl client": letter.dxl_client,
+        "published by": f"{said['forwarder']}, version {said['forwarder_version']}",
+        "stands in": place,
+        "replayed": replayed,
+        "payload": f"{len(letter.payload)} bytes{cut}",
+    }
+    head = "\n".join(f"{name:<12}  {printable(value)}" for name, value in lines.items() if value)
+    return f"{head}\n\n{printable_lines(text_of(letter.payload))}"
+
+
+def _time(letter: Letter) -> str:
+    """The time of receipt; anybody may have written one that no calendar has."""
+    text = rfc3339_milliseconds(letter.received_at_ms)
+    return "unknown time" if text is None else text.decode()
+
 
 _INTERRUPTED = 130
 
@@ -69,11 +155,10 @@ def dead_letters(
     if raw and sys.stdout.isatty():
         raise click.UsageError("--raw writes bytes that could drive the terminal: send them to a pipe or a file")
     from tie_forwarder.config import load
-    from tie_forwarder.dead_letters.selection import Selection
-    from tie_forwarder.dead_letters.topic import DeadLetterTopic, Interrupted
-    from tie_forwarder.demo.interruption import Interruption
-    from tie_forwarder.kafka_queries import OutputReader
-    from tie_forwarder.supervisor.blueprint import connection_settings
+    from tie_forwarder.dead_letters.letters import DeadLetterTopic, Interrupted, Selection
+    from tie_forwarder.interruption import Interruption
+    from tie_forwarder.kafka.queries import OutputReader
+    from tie_forwarder.settings import connection_settings
 
     kafka = load(config, overrides=overrides).kafka
     logging.getLogger("kafka").addHandler(logging.NullHandler())  # what it has to say stands in the errors
@@ -92,7 +177,7 @@ def dead_letters(
 
 
 def _list(topic: DeadLetterTopic, selection: Selection, limit: int | None, as_json: bool) -> None:
-    from tie_forwarder.dead_letters.letter import packed
+    from tie_forwarder.dead_letters.letters import packed
 
     markers = topic.markers()
     letters: Iterable[Letter] = filter(selection.takes, topic.letters())
@@ -117,7 +202,7 @@ def _newest(letters: Iterable[Letter], limit: int) -> Iterator[Letter]:
 
 
 def _show(topic: DeadLetterTopic, wanted: str, *, as_json: bool, raw: bool, output: Path | None) -> None:
-    from tie_forwarder.dead_letters.letter import packed
+    from tie_forwarder.dead_letters.letters import packed
 
     event_id = wanted.strip("{}").lower()
     # The last one, where a member has published it twice; all of them have the same payload.

@@ -12,18 +12,16 @@ from typing import Any
 import click
 
 from tie_forwarder.config import load
-from tie_forwarder.config.dxl import Dxl
-from tie_forwarder.config.filters import Filters
 from tie_forwarder.config.kafka import Kafka, Topics
+from tie_forwarder.config.sections import Dxl, Filters
 from tie_forwarder.errors import ForwarderError
-from tie_forwarder.events.message import Message
+from tie_forwarder.events.message import TOPICS, Message
 from tie_forwarder.events.reasons import Reason
-from tie_forwarder.events.topics import TOPICS
-from tie_forwarder.filters.loading import load_filters
+from tie_forwarder.filters import load_filters
 from tie_forwarder.intake import Accepted, Filtered, Intake
 from tie_forwarder.printing import is_printable
 from tie_forwarder.records.formats import FORMATS
-from tie_forwarder.records.formats.raw import RAW
+from tie_forwarder.records.formats.format import RAW
 
 _MAX_READ = 16 * 1024 * 1024
 

@@ -27,9 +27,9 @@ def demo(seconds: float | None, rate: float, kafka: str | None, dxl_config: Path
     Starts a fabric and a Kafka, the real daemon between them and a simulation, and shows what arrives in Kafka. Ends at
     Ctrl-C, and leaves nothing behind.
     """
-    from tie_forwarder.demo.interruption import Interruption
     from tie_forwarder.demo.session import DemoOptions, DemoSession
     from tie_forwarder.demo.view import DemoView
+    from tie_forwarder.interruption import Interruption
 
     options = DemoOptions(rate=rate, seconds=seconds, kafka=kafka, dxl_config=dxl_config)
     with Interruption() as interruption:

@@ -25,7 +25,7 @@ def log_level(level: str, config: Path | None, overrides: Mapping[str, str]) -> 
     """
     from tie_forwarder.config import load
     from tie_forwarder.log_level import ask
-    from tie_forwarder.spool.glance import holder_of
+    from tie_forwarder.spool.inspect import holder_of
 
     directory = load(config, overrides=overrides).spool.directory
     holder = holder_of(directory)

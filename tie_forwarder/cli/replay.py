@@ -13,18 +13,17 @@ from typing import TYPE_CHECKING
 import click
 
 from tie_forwarder.cli import config_options
-from tie_forwarder.cli.since import selection_options
+from tie_forwarder.cli.shared import selection_options
 from tie_forwarder.printing import printable
 
 if TYPE_CHECKING:
-    from tie_forwarder.cli.progress import Progress
+    from tie_forwarder.cli.shared import Progress
     from tie_forwarder.config import Config
-    from tie_forwarder.dead_letters.counts import Counts
-    from tie_forwarder.dead_letters.replay import Refused
-    from tie_forwarder.dead_letters.selection import Selection
-    from tie_forwarder.demo.interruption import Interruption
-    from tie_forwarder.kafka_queries import OutputReader
-    from tie_forwarder.publisher.replaying import ReplayProducer
+    from tie_forwarder.dead_letters.letters import Selection
+    from tie_forwarder.dead_letters.producer import ReplayProducer
+    from tie_forwarder.dead_letters.replay import Counts, Refused
+    from tie_forwarder.interruption import Interruption
+    from tie_forwarder.kafka.queries import OutputReader
 
 _FAILED, _INTERRUPTED = 1, 130
 _DEAD_LETTER = "dead_letter"
@@ -44,13 +43,13 @@ def replay(
     valid goes to the topic of its kind, in one transaction with a marker in the dead-letter topic, so that a second run
     does nothing twice. May run beside the daemon, on any machine. Ends with 1 when Kafka refuses a record.
     """
-    from tie_forwarder.cli.progress import progress
+    from tie_forwarder.cli.shared import progress
     from tie_forwarder.config import load
-    from tie_forwarder.dead_letters.counts import Fate
-    from tie_forwarder.dead_letters.selection import Selection
-    from tie_forwarder.demo.interruption import Interruption
-    from tie_forwarder.kafka_queries import OutputReader
-    from tie_forwarder.supervisor.blueprint import connection_settings
+    from tie_forwarder.dead_letters.letters import Selection
+    from tie_forwarder.dead_letters.replay import Fate
+    from tie_forwarder.interruption import Interruption
+    from tie_forwarder.kafka.queries import OutputReader
+    from tie_forwarder.settings import connection_settings
 
     loaded = load(config, overrides=overrides)
     logging.getLogger("kafka").addHandler(logging.NullHandler())  # what it has to say stands in the errors
@@ -81,8 +80,8 @@ class _Run:
         *,
         dry_run: bool,
     ) -> None:
-        from tie_forwarder.dead_letters.counts import Counts
-        from tie_forwarder.supervisor.filtering import Filtering
+        from tie_forwarder.dead_letters.replay import Counts
+        from tie_forwarder.supervisor.reload import Filtering
 
         self._config = config
         self._reader = reader
@@ -107,7 +106,7 @@ class _Run:
 
     def print_counts(self) -> None:
         """The count by reason, on standard output."""
-        from tie_forwarder.dead_letters.counts import Fate
+        from tie_forwarder.dead_letters.replay import Fate
 
         names = [fate.value for fate in Fate]
         if self._dry_run:
@@ -119,8 +118,8 @@ class _Run:
             click.echo(f"{reason:<{width}}  {aligned}")
 
     def _replay(self, shown: Progress, outlet: ReplayProducer | None, replayed_before: set[bytes]) -> bool:
+        from tie_forwarder.dead_letters.letters import DeadLetterTopic, Interrupted
         from tie_forwarder.dead_letters.replay import Replay
-        from tie_forwarder.dead_letters.topic import DeadLetterTopic, Interrupted
 
         def on_refused(refused: Refused) -> None:
             shown.say(f"Kafka refuses {refused.pair.event.event_id}: {refused.code}: {printable(refused.detail)}")
@@ -152,7 +151,7 @@ class _Run:
 
     def _hidden_events(self, begins: Mapping[tuple[str, int], int]) -> set[bytes]:
         """What an earlier replay had published and Kafka had hidden until now, without a marker perhaps."""
-        from tie_forwarder.dead_letters.letter import packed, replayed_event
+        from tie_forwarder.dead_letters.letters import packed, replayed_event
 
         ends = {place: end for place, end in self._reader.ends(committed=True).items() if place in begins}
         if not ends:
@@ -161,8 +160,8 @@ class _Run:
         return {packed(event_id) for event_id in found if event_id is not None}
 
     def _outlet(self) -> ReplayProducer:
-        from tie_forwarder.publisher.replaying import ReplayProducer
-        from tie_forwarder.supervisor.blueprint import connection_settings, registry_settings
+        from tie_forwarder.dead_letters.producer import ReplayProducer
+        from tie_forwarder.settings import connection_settings, registry_settings
 
         kafka = self._config.kafka
         return ReplayProducer(

@@ -11,7 +11,7 @@ from tie_forwarder.cli import config_options
 from tie_forwarder.config import Config, ConfigError, load
 from tie_forwarder.config.inspection import Inspection, inspect
 from tie_forwarder.log import configure
-from tie_forwarder.memory import limit_malloc
+from tie_forwarder.processes.memory import limit_malloc
 from tie_forwarder.supervisor.reload import Reload
 from tie_forwarder.supervisor.signals import captured_signals
 from tie_forwarder.supervisor.supervisor import Supervisor

@@ -12,11 +12,11 @@ import click
 
 from tie_forwarder.cli import Count, FiniteRange, config_options
 from tie_forwarder.errors import ForwarderError
-from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.events.message import TOPICS
 
 if TYPE_CHECKING:
     from tie_forwarder.demo.events import Synthetic
-    from tie_forwarder.demo.interruption import Interruption
+    from tie_forwarder.interruption import Interruption
     from tie_forwarder.receiver.short_lived import FabricConnection
 
 
@@ -76,7 +76,7 @@ def simulate(
         raise click.UsageError("--file goes with one --kind, which says on which topic the payloads are published")
     from tie_forwarder.config import load
     from tie_forwarder.demo.events import events
-    from tie_forwarder.demo.interruption import Interruption
+    from tie_forwarder.interruption import Interruption
     from tie_forwarder.receiver.short_lived import connected_client
 
     chosen = kinds or ("detection",)
@@ -112,7 +112,7 @@ def _publish(
     """Publishes until the payloads end or the user interrupts; how many, and in how many seconds."""
     from rich.console import Console
 
-    from tie_forwarder.demo.pacing import Pace
+    from tie_forwarder.demo.events import Pace
 
     console = Console(stderr=True, highlight=False)
     published = 0

@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tie_forwarder.cli import Count, config_options
-from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.events.message import TOPICS
 from tie_forwarder.printing import printable, text_of
 
 if TYPE_CHECKING:
     from tie_forwarder.config.kafka import Kafka
     from tie_forwarder.events.message import Message
-    from tie_forwarder.kafka_queries import OutputRecord
+    from tie_forwarder.kafka.queries import OutputRecord
 
 _LOOK_UP_SECONDS = 0.2
 _TITLES = {"detection": "Detection", "first_instance": "First instance"}
@@ -90,8 +90,8 @@ def _defaults_if_nothing_else() -> Path | None:
 
 
 def _tail_fabric(dxl_config: Path, kinds: Sequence[str], count: int | None) -> None:
-    from tie_forwarder.demo.interruption import Interruption
     from tie_forwarder.errors import ForwarderError
+    from tie_forwarder.interruption import Interruption
     from tie_forwarder.receiver.short_lived import connected_client
 
     messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
@@ -111,9 +111,9 @@ def _tail_fabric(dxl_config: Path, kinds: Sequence[str], count: int | None) -> N
 
 
 def _tail_kafka(kafka: Kafka, topics: Sequence[str], from_beginning: bool, count: int | None) -> None:
-    from tie_forwarder.demo.interruption import Interruption
-    from tie_forwarder.kafka_queries import OutputTail
-    from tie_forwarder.supervisor.blueprint import connection_settings
+    from tie_forwarder.interruption import Interruption
+    from tie_forwarder.kafka.queries import OutputTail
+    from tie_forwarder.settings import connection_settings
 
     printed = 0
     records = OutputTail(connection=connection_settings(kafka), topics=topics, from_beginning=from_beginning)
@@ -141,7 +141,7 @@ def fabric_text(message: Message) -> str:
 
 def kafka_text(record: OutputRecord) -> str:
     """A record with its place, its id and the id of its schema, for a dead letter the reason, for a replay its time."""
-    from tie_forwarder.records.replayed import REPLAYED_AT, REPLAYED_TIME, REPLAYED_TO
+    from tie_forwarder.records.dead_letter import REPLAYED_AT, REPLAYED_TIME, REPLAYED_TO
     from tie_forwarder.records.wire_format import split_registry_prefix
 
     head = f"{record.topic}[{record.partition}]@{record.offset} ce_id={printable(record.header('ce_id')) or '-'}"

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 from tie_forwarder.config.faults import ConfigError, Fault
-from tie_forwarder.config.origins import Option, Origins, dotted
+from tie_forwarder.config.model import Option, Origins, dotted
 from tie_forwarder.config.plain_file import read_file
 
 _MOST_BYTES = 128 * 1024

@@ -14,10 +14,10 @@ import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tie_forwarder.children.interpreter import child_environment, python_command
 from tie_forwarder.config.faults import Fault
 from tie_forwarder.config.model import Config
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.interpreter import child_environment, python_command
 
 if TYPE_CHECKING:
     from tie_forwarder.config.fabric_file import FabricFile
@@ -79,9 +79,8 @@ def _why(error: Exception) -> str:
 
 
 def _inspect_here(config: Config) -> Inspection:
-    from tie_forwarder.config.exposure import exposures
     from tie_forwarder.config.fabric_file import FabricFile
-    from tie_forwarder.config.verification import verify
+    from tie_forwarder.config.verification import exposures, verify
 
     fabric = FabricFile(file=config.dxl.config_file, place="")
     files = [fabric.certificate(setting) for setting in ("BrokerCertChain", "CertFile", "PrivateKey")]

@@ -1,19 +1,65 @@
-"""The whole configuration as one frozen model, and where each of its values came from."""
+"""Where each value of the configuration came from, so that a fault can name the line or the variable to change.
+
+The whole configuration as one frozen model, and where each of its values came from.
+"""
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import Field, PrivateAttr
 
 from tie_forwarder.config.component import Component
-from tie_forwarder.config.dxl import Dxl
-from tie_forwarder.config.filters import Filters
-from tie_forwarder.config.group import Group
 from tie_forwarder.config.kafka import Kafka
-from tie_forwarder.config.origins import Origins
-from tie_forwarder.config.service import Http, Log, Shutdown
-from tie_forwarder.config.spool import Spool
+from tie_forwarder.config.sections import Dxl, Filters, Group, Http, Log, Shutdown, Spool
+
+_LIKE_AN_OPTION = re.compile(r"[a-z][a-z_]{0,40}|socks5_proxy")
+
+Option = tuple[str, ...]
+"""An option's path from the root: `("kafka", "security", "protocol")`."""
+
+
+@dataclass(frozen=True)
+class Origins:
+    """The place of every option that was given. A later source replaces an earlier one."""
+
+    _places: dict[Option, str] = field(default_factory=dict)
+
+    def note(self, option: Option, place: str) -> None:
+        self._places[option] = place
+
+    def place_of(self, option: Option) -> str:
+        """The place of the option itself, or of what was given inside it; empty when nothing was."""
+        if option in self._places:
+            return self._places[option]
+        inside = (place for path, place in self._places.items() if path[: len(option)] == option)
+        return next(inside, "")
+
+    def place_around(self, option: Option) -> str:
+        """The same, or the place of the nearest section around it."""
+        for length in range(len(option), 0, -1):
+            place = self.place_of(option[:length])
+            if place:
+                return place
+        return ""
+
+
+def dotted(location: Iterable[str | int]) -> str:
+    """The option as a person writes it: `kafka.bootstrap_servers[1]`.
+
+    A name that does not look like that of an option may be a secret, as in `{password:hunter2}`, and is not shown.
+    """
+    text = ""
+    for part in location:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            name = part if _LIKE_AN_OPTION.fullmatch(part) else "***"
+            text += f".{name}" if text else name
+    return text
 
 
 class Config(Component):

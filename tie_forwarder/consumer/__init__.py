@@ -10,9 +10,9 @@ Takes the records of kafka-python, aiokafka and confluent-kafka as they come, wi
 raises a `NoEventError`, each sort a class of its own. Needs only pydantic, does no I/O, and is safe on any thread.
 """
 
-from tie_forwarder.consumer.dead_letter import DeadLetter, ReplayMarker, parse_dead_letter
-from tie_forwarder.consumer.envelope import Envelope
-from tie_forwarder.consumer.errors import (
+from tie_forwarder.consumer.envelope import DeadLetter, Envelope, ReplayMarker
+from tie_forwarder.consumer.parsing import Parsed, ParsedDocument, TieEvent, parse, parse_dead_letter, parse_document
+from tie_forwarder.consumer.record import (
     DeadLetterError,
     ForeignRecordError,
     InvalidRecordError,
@@ -20,11 +20,9 @@ from tie_forwarder.consumer.errors import (
     OtherFormatError,
     ReplayMarkerError,
 )
-from tie_forwarder.consumer.parsing import Parsed, ParsedDocument, TieEvent, parse, parse_document
-from tie_forwarder.events.certificate_reputation_change import CertificateReputationChange
 from tie_forwarder.events.detection import Detection
-from tie_forwarder.events.file_reputation_change import FileReputationChange
 from tie_forwarder.events.first_instance import FirstInstance
+from tie_forwarder.events.reputation_change import CertificateReputationChange, FileReputationChange
 
 __all__ = [
     "CertificateReputationChange",

@@ -44,3 +44,38 @@ class Envelope:
     timestamp_ms: int | None
     """In milliseconds since the epoch: the time of receipt, or of the replay."""
     key: str | None
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One dead letter. What is not known is None."""
+
+    event_id: str | None
+    """The id of the DXL message."""
+    reason: str
+    """The code of the reason; the codes are a closed set, and are never renamed."""
+    detail: str
+    """The place in the payload and what is expected there."""
+    payload: bytes
+    """What the fabric carried, untouched; the value of the record that Kafka refused, where it is one."""
+    dxl_topic: str | None
+    dxl_client: str | None
+    received_at: datetime | None
+    forwarder: str | None
+    """The member of the group that published it to Kafka."""
+    forwarder_version: str | None
+    original_size: int | None
+    """The size of the whole, in bytes, where Kafka refused it and the payload may be cut."""
+    sha256: str | None
+    """The SHA-256 of the whole, in hex, beside the size."""
+
+
+@dataclass(frozen=True)
+class ReplayMarker:
+    """Says of a dead letter that its event was replayed."""
+
+    event_id: str | None
+    """The `event_id` of the dead letter and of the event."""
+    replayed_at: datetime | None
+    replayed_to: str
+    """The topic where the event stands now."""

@@ -1,4 +1,6 @@
-"""The replay: each dead letter is judged again by today's rules, and what is valid now is published, once.
+"""The score of a replay: what became of the letters, by the reason for which they were dead.
+
+The replay: each dead letter is judged again by today's rules, and what is valid now is published, once.
 
 The order is what makes it once. The outlet first fences every other replay and ends what hangs of earlier ones; then
 the end of the topic is fixed, and everything up to it is read for markers; only then anything is published. Each event
@@ -7,16 +9,54 @@ goes into Kafka in one transaction with its marker, so that there are both or ne
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from enum import StrEnum
 from typing import NamedTuple, Protocol
 
-from tie_forwarder.dead_letters.counts import Counts, Fate
-from tie_forwarder.dead_letters.letter import Letter, packed
-from tie_forwarder.dead_letters.selection import Selection
-from tie_forwarder.dead_letters.topic import DeadLetterTopic
+from tie_forwarder.dead_letters.letters import DeadLetterTopic, Letter, Selection, packed
 from tie_forwarder.intake import Filtered, Intake
+from tie_forwarder.records.dead_letter import render_marker, render_replayed
 from tie_forwarder.records.record import Record
-from tie_forwarder.records.replayed import render_marker, render_replayed
+
+
+class Fate(StrEnum):
+    """What became of a dead letter; the value is what a person reads."""
+
+    REPLAYED = "replayed"
+    """Its event stands in Kafka now; of a dry run: would be replayed."""
+    BEFORE = "before"
+    """It was replayed before, or stands in the topic twice."""
+    INVALID = "still invalid"
+    """It is no valid event by today's rules either."""
+    FILTERED = "filtered"
+    """It is valid, and a filter keeps it back."""
+    CUT = "not whole"
+    """It holds a record that Kafka had refused, and not the message of the fabric."""
+    REFUSED = "refused"
+    """Kafka has refused the record of its event, or its marker, now."""
+
+
+class Counts:
+    """Counts letters by reason and fate."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[tuple[str, Fate]] = Counter()
+
+    def add(self, reason: str, fate: Fate, count: int = 1) -> None:
+        """Letters have met their fate."""
+        self._counts[reason, fate] += count
+
+    def total(self, fate: Fate) -> int:
+        """How many have met this fate."""
+        return sum(count for (_, each), count in self._counts.items() if each is fate)
+
+    def rows(self) -> Iterator[tuple[str, list[int]]]:
+        """Each reason, in alphabetical order, with its counts in the order of `Fate`; the totals come last."""
+        for reason in sorted({reason for reason, _ in self._counts}):
+            yield reason, [self._counts[reason, fate] for fate in Fate]
+        yield "all", [self.total(fate) for fate in Fate]
+
 
 _BATCH_EVENTS = 200
 _BATCH_BYTES = 2 * 1024 * 1024

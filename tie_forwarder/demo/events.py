@@ -1,6 +1,12 @@
-"""Synthetic TIE events, in the form in which a TIE server puts them on the wire.
+"""What a synthetic TIE server knows: endpoints, files, and the certificates that sign some of them.
+
+Owns: what they look like on the wire. Made once from a random generator, so that the same seed makes the same ones.
+
+Synthetic TIE events, in the form in which a TIE server puts them on the wire.
 
 Owns: what they look like. Must not: do I/O or keep time by itself; the same seed and clock give the same payloads.
+
+Steady pacing by a monotonic clock.
 """
 
 from __future__ import annotations
@@ -8,13 +14,70 @@ from __future__ import annotations
 import json
 import random
 import time
+import uuid
+from base64 import b64encode
 from itertools import cycle
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tie_forwarder.demo.population import Population
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+
+DIGEST_BYTES = {"md5": 16, "sha1": 20, "sha256": 32}
+
+_AGENTS = 12
+_FILES = 40
+_CERTIFICATES = 6
+_STEMS = (
+    "FOCUS_MALWARE",
+    "invoice_",
+    "svchost",
+    "Setup",
+    "update-",
+    "photo",
+    "Rechnung überfällig ",
+    "見積書",
+    "crack",
+)
+_SUFFIXES = (".EXE", ".exe", ".exe", ".dll", ".scr", ".pdf.exe", ".js", ".docm")
+
+
+class Population:
+    """Endpoints by their GUID, files by name and hashes, certificates by their hashes."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._agents = [f"{{{uuid.UUID(int=rng.getrandbits(128), version=4)}}}" for _ in range(_AGENTS)]
+        self._files = [self._new_file() for _ in range(_FILES)]
+        self._certificates = [self._new_certificate() for _ in range(_CERTIFICATES)]
+
+    def agent(self) -> str:
+        """One of the endpoints."""
+        return self._rng.choice(self._agents)
+
+    def file(self) -> dict[str, Any]:
+        """The name and the hashes of one of the files, these in any order."""
+        file = self._rng.choice(self._files)
+        return {**file, "hashes": self._rng.sample(file["hashes"], len(file["hashes"]))}
+
+    def certificate(self) -> dict[str, Any]:
+        """The hashes of one of the certificates and of its key."""
+        return dict(self._rng.choice(self._certificates))
+
+    def _new_file(self) -> dict[str, Any]:
+        rng = self._rng
+        types = [kind for kind in DIGEST_BYTES if kind != "sha256" or rng.random() < 0.95]
+        return {
+            "name": f"{rng.choice(_STEMS)}{rng.randrange(1, 100)}{rng.choice(_SUFFIXES)}",
+            "hashes": [self._new_hash(kind) for kind in types],
+        }
+
+    def _new_certificate(self) -> dict[str, Any]:
+        return {"hashes": [self._new_hash("sha1")], "publicKeySha1": self._new_hash("sha1")["value"]}
+
+    def _new_hash(self, kind: str) -> dict[str, str]:
+        return {"type": kind, "value": b64encode(self._rng.randbytes(DIGEST_BYTES[kind])).decode("ascii")}
+
 
 _TRUST_LEVELS = (1, 15, 30, 50, 70, 85, 99)
 _KNOWN_MALICIOUS, _MOST_LIKELY_MALICIOUS, _MIGHT_BE_MALICIOUS = 1, 15, 30
@@ -147,3 +210,29 @@ def _broken(rng: random.Random, event: dict[str, Any]) -> bytes:
             json.dumps({**event, "name": "Überfällig.exe"}, ensure_ascii=False).encode("latin-1", "replace"),
         )
     )
+
+
+_FORGIVEN_AFTER_SECONDS = 1.0
+_LONGEST_SECONDS = 1e6
+"""What the system can wait for; the slowest rates would be beyond it."""
+
+
+class Pace:
+    """Says when each turn is due, `rate` turns a second. A delay is caught up with, unless it is longer than a second.
+
+    Pure but for the clock; one thread.
+    """
+
+    def __init__(self, *, rate: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._interval = min(1.0 / rate, _LONGEST_SECONDS)
+        self._clock = clock
+        self._due = clock()
+
+    def next_wait_seconds(self) -> float:
+        """Seconds until the next turn, 0 when it is due or late; each call stands for one turn."""
+        now = self._clock()
+        if now - self._due > _FORGIVEN_AFTER_SECONDS:
+            self._due = now
+        wait = max(self._due - now, 0.0)
+        self._due += self._interval
+        return wait

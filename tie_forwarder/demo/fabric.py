@@ -17,9 +17,9 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from tie_forwarder.children.interpreter import python_command
 from tie_forwarder.demo.leash import LeashedProcess
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.interpreter import python_command
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -36,7 +36,7 @@ class LeashedProcess:
         environment: Mapping[str, str] | None = None,
     ) -> None:
         """`environment` is ours without secrets unless it is given."""
-        from tie_forwarder.children.interpreter import child_environment  # this file also runs alone, see `start`
+        from tie_forwarder.interpreter import child_environment  # this file also runs alone, see `start`
 
         self._command = tuple(command)
         self._output = output

@@ -1,35 +1,116 @@
-"""The demo from its start to its end: servers, the real daemon, a simulation, and what arrives in Kafka.
+"""The daemon as the demo runs it: the real one, as a child process, asked over its own HTTP port.
+
+The demo from its start to its end: servers, the real daemon, a simulation, and what arrives in Kafka.
 
 Owns: the order of starting and stopping, all in one temporary directory. Leaves nothing behind: no process and no file.
 """
 
 from __future__ import annotations
 
+import json
 import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from tie_forwarder.demo.arrivals import Arrivals
-from tie_forwarder.demo.configuration import DEAD_LETTERS, DETECTIONS, configuration_text
-from tie_forwarder.demo.daemon import RunningDaemon
-from tie_forwarder.demo.events import events
-from tie_forwarder.demo.pacing import Pace
+from tie_forwarder.demo.events import Pace, events
+from tie_forwarder.demo.leash import LeashedProcess
 from tie_forwarder.demo.ports import HOST, free_port
-from tie_forwarder.demo.servers import TOPICS, DemoServers
-from tie_forwarder.events.topics import TOPICS as DXL_TOPICS
+from tie_forwarder.demo.servers import DEAD_LETTERS, DETECTIONS, TOPICS, DemoServers, configuration_text
+from tie_forwarder.demo.view import Arrivals
+from tie_forwarder.errors import ForwarderError
+from tie_forwarder.events.message import TOPICS as DXL_TOPICS
+from tie_forwarder.interpreter import child_environment, python_command
 from tie_forwarder.receiver.short_lived import FabricConnection, connected_client
 
 if TYPE_CHECKING:
-    from tie_forwarder.demo.interruption import Interruption
     from tie_forwarder.demo.view import DemoView
-    from tie_forwarder.kafka_queries import OutputRecord
+    from tie_forwarder.interruption import Interruption
+    from tie_forwarder.kafka.queries import OutputRecord
+
+
+_LOOK_AGAIN_SECONDS = 0.05
+_ASK_SECONDS = 2.0
+_STOP_SECONDS = 30.0
+
+
+class RunningDaemon:
+    """`tie-forwarder run`, from `start()` to `stop()`. It dies with this process, however that ends."""
+
+    def __init__(self, *, config_file: Path, http_port: int, log: Path) -> None:
+        self._http_port = http_port
+        self._process = LeashedProcess(
+            command=python_command("tie_forwarder", "run", "--config", str(config_file)),
+            output=log,
+            # Without our options: set for a real forwarder, they would send the demo's detections to a real Kafka.
+            environment=child_environment(),
+        )
+
+    @property
+    def url(self) -> str:
+        """Where it serves its status."""
+        return f"http://{HOST}:{self._http_port}"
+
+    @property
+    def alive(self) -> bool:
+        """Whether it runs. Does not block."""
+        return self._process.alive
+
+    def start(self) -> None:
+        """Start it and return at once."""
+        self._process.start()
+
+    def wait_until_ready(self, timeout_seconds: float) -> None:
+        """Block until it takes events from the fabric; ForwarderError with the end of its log when it does not."""
+        deadline = time.monotonic() + timeout_seconds
+        while self._process.alive and time.monotonic() < deadline:
+            answer = self._get("/readyz")
+            if answer is not None and answer[0] == 200:
+                return
+            time.sleep(_LOOK_AGAIN_SECONDS)
+        raise self.failure("did not become ready")
+
+    def failure(self, what: str) -> ForwarderError:
+        """The error to raise when the daemon has failed, with the end of its log."""
+        return ForwarderError(f"the daemon {what}; its log ends with:\n{self._process.last_output()}")
+
+    def ledger(self) -> dict[str, int]:
+        """What it has counted so far; empty when it gives no answer."""
+        answer = self._get("/status")
+        if answer is None:
+            return {}
+        try:
+            status: dict[str, Any] = json.loads(answer[1])
+        except ValueError:
+            return {}
+        ledger: dict[str, int] = status.get("ledger", {})
+        return ledger
+
+    def stop(self) -> int | None:
+        """SIGTERM, and after half a minute SIGKILL; blocks until it is gone. Its exit code, None when it was killed."""
+        self._process.terminate()
+        code = self._process.wait(_STOP_SECONDS)
+        self._process.stop()
+        return code
+
+    def _get(self, path: str) -> tuple[int, bytes] | None:
+        connection = HTTPConnection(HOST, self._http_port, timeout=_ASK_SECONDS)
+        try:
+            connection.request("GET", path)
+            response = connection.getresponse()
+            return response.status, response.read()
+        except (OSError, HTTPException):
+            return None
+        finally:
+            connection.close()
+
 
 _READY_SECONDS = 20.0
 _SETTLE_SECONDS = 10.0
-_LOOK_AGAIN_SECONDS = 0.1
+_SESSION_LOOK_AGAIN_SECONDS = 0.1
 _INVALID_PERCENT = 5.0
 
 
@@ -108,7 +189,7 @@ class DemoSession:
         ledger = daemon.ledger()
         while time.monotonic() < deadline and not _settled(ledger, published, arrivals):
             _raise_if_broken(daemon, arrivals)
-            time.sleep(_LOOK_AGAIN_SECONDS)
+            time.sleep(_SESSION_LOOK_AGAIN_SECONDS)
             ledger = daemon.ledger()
         if not ledger:
             raise daemon.failure("does not tell its ledger")

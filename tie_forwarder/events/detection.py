@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from tie_forwarder.events.digests import hex_digests
 from tie_forwarder.events.event import Kind
-from tie_forwarder.events.fields import EVENT_CONFIG, Hashes, Integer, read_digit_strings
-from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.events.fields import EVENT_CONFIG, Hashes, Integer, hex_digests, read_digit_strings
+from tie_forwarder.events.message import TOPICS
 
 _INTEGERS = ("detectionTime", "localReputation", "remediationAction")
 

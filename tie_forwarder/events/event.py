@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from pydantic import BaseModel, TypeAdapter
 
-from tie_forwarder.events.digests import STRENGTH
+from tie_forwarder.events.fields import STRENGTH
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,10 +8,9 @@ from typing import Any
 
 from pydantic import BaseModel, Field, TypeAdapter
 
-from tie_forwarder.events.digests import hex_digests
 from tie_forwarder.events.event import Kind
-from tie_forwarder.events.fields import EVENT_CONFIG, Hashes
-from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.events.fields import EVENT_CONFIG, Hashes, hex_digests
+from tie_forwarder.events.message import TOPICS
 
 
 class FirstInstance(BaseModel):

@@ -1,20 +1,34 @@
 """What the reputation changes of files and of certificates have in common: dxltieclient has one callback for both.
 
 So a field that belongs to one of them only is read in the other as well, and is unknown there.
-"""
 
-# ruff: noqa: N815 - the names of the fields are those of TIE
+The reputation change of a file: what one of the providers holds of it is no longer what it was.
+
+The reputation change of a certificate: what one of the providers holds of it is no longer what it was.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, TypeAdapter
 
-from tie_forwarder.events.digests import hex_digests, hex_sha1
-from tie_forwarder.events.fields import EVENT_CONFIG, OptionalHashes, Sha1, read_digit_strings
+from tie_forwarder.events.event import Kind
+from tie_forwarder.events.fields import (
+    EVENT_CONFIG,
+    Hashes,
+    Integer,
+    OptionalHashes,
+    Sha1,
+    hex_digests,
+    hex_sha1,
+    read_digit_strings,
+)
+from tie_forwarder.events.message import TOPICS
 from tie_forwarder.events.reasons import InvalidEventError, Reason
-from tie_forwarder.events.reputations import by_provider
+from tie_forwarder.events.reputations import Reputations, by_provider
+
+# ruff: noqa: N815 - the names of the fields are those of TIE
 
 
 class Certificate(BaseModel):
@@ -69,3 +83,86 @@ def _read_relationships(relationships: Any) -> int:
     if "publicKeySha1" in certificate:
         certificate["publicKeySha1"] = hex_sha1(certificate["publicKeySha1"], place=f"{place}.publicKeySha1")
     return unknown + len(certificate.keys() - _CERTIFICATE_MEMBERS)
+
+
+# ruff: noqa: N815 - the names of the fields are those of TIE
+
+
+class FileReputationChange(BaseModel):
+    """A TIE file reputation change. Only the hashes are sure to be there; fields not described here are kept."""
+
+    model_config = EVENT_CONFIG
+
+    hashes: Hashes
+    newReputations: Reputations | None = Field(
+        default=None, description="All reputations of the file after the change, by the id of their provider."
+    )
+    oldReputations: Reputations | None = Field(
+        default=None, description="All reputations of the file before the change, by the id of their provider."
+    )
+    relationships: Relationships | None = Field(
+        default=None, description="The certificate that signs the file, where there is one."
+    )
+    updateTime: Integer | None = Field(
+        default=None, description="Time of the change in seconds since the epoch, by the clock of the TIE server."
+    )
+
+
+def _from_wire(fields: dict[str, Any]) -> int:
+    fields["hashes"], unknown = hex_digests(fields.get("hashes"))
+    return unknown + read_change(fields)
+
+
+FILE_REPUTATION_CHANGE = Kind(
+    name="file_reputation_change",
+    topic=TOPICS["file_reputation_change"],
+    ce_type="com.mcafee.tie.file.reputation-change.v1",
+    agent_field=None,
+    public_key_field=None,
+    time_field="updateTime",
+    adapter=TypeAdapter(FileReputationChange),
+    from_wire=_from_wire,
+)
+
+
+# ruff: noqa: N815 - the names of the fields are those of TIE
+
+
+class CertificateReputationChange(BaseModel):
+    """A TIE certificate reputation change. A hash or publicKeySha1 is there; fields not described here are kept."""
+
+    model_config = EVENT_CONFIG
+
+    hashes: OptionalHashes | None = Field(
+        default=None, description="The hashes of the certificate, as a rule its SHA-1 alone."
+    )
+    newReputations: Reputations | None = Field(
+        default=None, description="All reputations of the certificate after the change, by the id of their provider."
+    )
+    oldReputations: Reputations | None = Field(
+        default=None, description="All reputations of the certificate before the change, by the id of their provider."
+    )
+    publicKeySha1: Sha1 | None = Field(default=None, description="The SHA-1 of the certificate's public key, in hex.")
+    updateTime: Integer | None = Field(
+        default=None, description="Time of the change in seconds since the epoch, by the clock of the TIE server."
+    )
+
+
+def _certificate_reputation_change_from_wire(fields: dict[str, Any]) -> int:
+    unknown = 0
+    named_by_its_key = "publicKeySha1" in fields
+    if "hashes" in fields or not named_by_its_key:
+        fields["hashes"], unknown = hex_digests(fields.get("hashes"), may_be_empty=named_by_its_key)
+    return unknown + read_change(fields)
+
+
+CERTIFICATE_REPUTATION_CHANGE = Kind(
+    name="certificate_reputation_change",
+    topic=TOPICS["certificate_reputation_change"],
+    ce_type="com.mcafee.tie.certificate.reputation-change.v1",
+    agent_field=None,
+    public_key_field="publicKeySha1",
+    time_field="updateTime",
+    adapter=TypeAdapter(CertificateReputationChange),
+    from_wire=_certificate_reputation_change_from_wire,
+)

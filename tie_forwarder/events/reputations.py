@@ -12,8 +12,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from tie_forwarder.events.digests import hex_digests
-from tie_forwarder.events.fields import EVENT_CONFIG, Integer, OptionalHashes, read_digit_strings
+from tie_forwarder.events.fields import EVENT_CONFIG, Integer, OptionalHashes, hex_digests, read_digit_strings
 from tie_forwarder.events.reasons import InvalidEventError, Reason
 
 

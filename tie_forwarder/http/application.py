@@ -1,19 +1,117 @@
-"""The WSGI application."""
+"""The board: what the main loop writes down each turn, and the HTTP threads read.
+
+The front page: the status page of the last notice, rendered once however many browsers ask for it.
+
+The WSGI application.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import json
 import re
 import socket
+import time
 from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encoder
 
-from tie_forwarder.http.board import Board
-from tie_forwarder.http.front import Front
+from tie_forwarder.http.page.document import POLICY, render
+
+_FRESH_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Notice:
+    """One consistent picture. Replaced as a whole, so that reading needs no lock."""
+
+    live: bool = True
+    ready: bool = False
+    why_not_ready: str = "starting"
+    status: dict[str, Any] = field(default_factory=dict)
+
+
+class Board:
+    """Holds the last notice, and tells when nobody has written one for too long."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._posted_at = monotonic()
+        self.notice = Notice()
+
+    def post(self, notice: Notice) -> None:
+        """Takes the place of the last notice."""
+        self.notice = notice
+        self._posted_at = self._monotonic()
+
+    @property
+    def live(self) -> bool:
+        """Whether every loop made progress when the last notice was written, and that was just now."""
+        return self.notice.live and self._monotonic() - self._posted_at < _FRESH_SECONDS
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """What /status says: the last notice's report, which says so when it is old. Empty before the first one."""
+        status = self.notice.status
+        if not status or self.live:
+            return status
+        stalled = {
+            "state": "degraded",
+            "reason": "stalled",
+            "detail": "a loop of the main process makes no progress; all that stands here is old",
+            "remedy": "none: it ends itself within half a minute, for the service manager to start it again",
+        }
+        told = {name: stalled[name] for name in ("state", "reason", "remedy")}
+        return {**status, **told, "since": status["now"], "problems": [stalled, *status["problems"]]}
+
+
+_SAFETY = (
+    ("Content-Security-Policy", POLICY),
+    ("Referrer-Policy", "no-referrer"),
+    ("X-Frame-Options", "DENY"),
+)
+
+
+class Page(NamedTuple):
+    """A rendered page."""
+
+    body: bytes
+    tag: str
+    kind: str = "text/html; charset=utf-8"
+
+    @property
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """What a browser must know of it."""
+        return (*_SAFETY, ("ETag", self.tag))
+
+
+class Front:
+    """Renders, and keeps the last page. Any thread: two at once may both render, and both are right."""
+
+    def __init__(self, board: Board) -> None:
+        self._board = board
+        self._last: tuple[Notice | None, bool, Page] = (None, True, _page(_WAIT))
+
+    def page(self) -> Page:
+        """The page of the board's notice."""
+        notice, live = self._board.notice, self._board.live
+        rendered, as_live, page = self._last
+        if notice.status and (rendered is not notice or as_live != live):
+            page = _page(render(self._board.report))
+            self._last = (notice, live, page)
+        return page
+
+
+_WAIT = b'<!doctype html><meta http-equiv="refresh" content="1"><title>tie-forwarder</title><p>It is starting.'
+
+
+def _page(body: bytes) -> Page:
+    return Page(body, f'"{hashlib.blake2b(body, digest_size=12).hexdigest()}"')
+
 
 Environ = dict[str, Any]
 StartResponse = Callable[[str, list[tuple[str, str]]], object]

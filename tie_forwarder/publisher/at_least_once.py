@@ -1,4 +1,9 @@
-"""Delivery for clusters without transactions: one member, the idempotent producer, no tail of the output.
+"""Delivering a batch at least once: send all, look at every future, and find the one record that Kafka refuses.
+
+An idempotent producer that has met a refused record fails every later record with that record's error, so no record is
+judged by it: the failed ones are sent again, each alone, on a new producer. Only what fails alone again is refused.
+
+Delivery for clusters without transactions: one member, the idempotent producer, no tail of the output.
 
 After a crash, or where Kafka's answer was lost, records may stand in Kafka twice; none is lost, and order per key
 holds.
@@ -7,12 +12,129 @@ holds.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-from tie_forwarder.publisher.batch_size import BatchSize
-from tie_forwarder.publisher.delivery import Delivery
-from tie_forwarder.publisher.grants import Grants
+from tie_forwarder.group.batch_size import BatchSize
+from tie_forwarder.kafka.errors import REMEDIES, ErrorClass, PublisherError, Verdict
+from tie_forwarder.kafka.producer import Producer, Refused, Sent
+from tie_forwarder.publisher.parent import Grants
+from tie_forwarder.records.record import Row
 from tie_forwarder.spool import Reader
+
+
+class Delivery:
+    """Sends batches through one producer at a time. One thread.
+
+    `on_published` and `on_refused` are told as soon as a fate is proven; `watch` is asked while Kafka keeps us waiting
+    and may raise PublisherError to end it.
+    """
+
+    def __init__(
+        self,
+        *,
+        make_producer: Callable[[], Producer],
+        on_published: Callable[[Sequence[Row]], None],
+        on_refused: Callable[[Refused], None],
+        watch: Callable[[int, int], bool],
+    ) -> None:
+        self._make_producer = make_producer
+        self._on_published = on_published
+        self._on_refused = on_refused
+        self._watch = watch
+        self._producer: Producer | None = None
+
+    def open(self) -> None:
+        """Connects. Raises PublisherError."""
+        self._producer = self._make_producer()
+        self._producer.open()
+
+    def close(self) -> None:
+        """Closes what is open; nothing may be outstanding."""
+        if self._producer is not None:
+            self._producer.close()
+
+    def deliver(self, rows: Sequence[Row]) -> None:
+        """Blocks until each row is published or refused. Raises PublisherError when the producer has to go."""
+        for row in self._attempt(self._sift(rows)):
+            # What was learned from one that was refused is held against the next.
+            for fitting in self._sift([row]):
+                self._deliver_alone(fitting)
+
+    def _sift(self, rows: Sequence[Row]) -> list[Row]:
+        assert self._producer is not None, "open() comes before deliver()"
+        fitting, refused = self._producer.sift(rows)
+        for each in refused:
+            self._on_refused(each)
+        return fitting
+
+    def _attempt(self, rows: Sequence[Row]) -> list[Row]:
+        """Sends all; returns those whose fate must be found out one by one."""
+        assert self._producer is not None
+        sent: list[Sent] = []
+        for row in rows:
+            try:
+                sent.append(Sent(row, self._producer.send(row)))
+            except PublisherError as error:
+                if error.verdict.error_class is not ErrorClass.POISON:
+                    raise
+                self._on_refused(Refused(row, error.verdict))
+        self._wait(sent)
+        verdicts = [self._producer.outcome(future) for _, future in sent]
+        self._on_published([row for (row, _), verdict in zip(sent, verdicts, strict=True) if verdict is None])
+        failed = [(row, verdict) for (row, _), verdict in zip(sent, verdicts, strict=True) if verdict is not None]
+        if failed:
+            self._raise_unless_poison([verdict for _, verdict in failed])
+            self._renew()
+        return [row for row, _ in failed]
+
+    def _deliver_alone(self, row: Row) -> None:
+        verdict = self._send_alone(row, timestamp_ms=None)
+        if verdict is not None and verdict.code == "invalid_timestamp":
+            # This machine's clock was wrong at receipt; the time of receipt stays in the headers.
+            verdict = self._send_alone(row, timestamp_ms=time.time_ns() // 1_000_000)
+            if verdict is not None and verdict.code == "invalid_timestamp":
+                raise PublisherError(Verdict(ErrorClass.BLOCKED, "clock", verdict.detail, REMEDIES["clock"]))
+        if verdict is None:
+            self._on_published([row])
+        else:
+            assert self._producer is not None
+            self._on_refused(self._producer.refused_alone(row, verdict))
+
+    def _send_alone(self, row: Row, *, timestamp_ms: int | None) -> Verdict | None:
+        assert self._producer is not None
+        try:
+            sent = Sent(row, self._producer.send(row, timestamp_ms=timestamp_ms))
+        except PublisherError as error:
+            if error.verdict.error_class is not ErrorClass.POISON:
+                raise
+            return error.verdict
+        self._wait([sent])
+        verdict = self._producer.outcome(sent.future)
+        if verdict is not None:
+            self._raise_unless_poison([verdict])
+            self._renew()
+        return verdict
+
+    def _wait(self, sent: Sequence[Sent]) -> None:
+        assert self._producer is not None
+        total = len(sent)
+        self._producer.wait(sent, keep_waiting=lambda: self._watch(total, _decided(sent)))
+
+    @staticmethod
+    def _raise_unless_poison(verdicts: Sequence[Verdict]) -> None:
+        if not any(verdict.error_class is ErrorClass.POISON for verdict in verdicts):
+            raise PublisherError(verdicts[0])
+
+    def _renew(self) -> None:
+        assert self._producer is not None
+        if not self._producer.close():
+            raise PublisherError(Verdict(ErrorClass.TRANSIENT, "unknown", "the old producer could not be ended"))
+        self.open()
+
+
+def _decided(sent: Sequence[Sent]) -> int:
+    return sum(future.is_done for _, future in sent)
+
 
 _IDLE_SECONDS = 1.0
 

@@ -12,10 +12,8 @@ from typing import Any
 
 from kafka.errors import KafkaError
 
-from tie_forwarder.children.log import log
-from tie_forwarder.publisher.barriers import Barriers
-from tie_forwarder.publisher.batch_size import BatchSize
-from tie_forwarder.publisher.commands import (
+from tie_forwarder.group.batch_size import BatchSize
+from tie_forwarder.group.commands import (
     AskGap,
     Barrier,
     BatchResult,
@@ -44,17 +42,17 @@ from tie_forwarder.publisher.commands import (
     Show,
     Suspected,
 )
-from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
-from tie_forwarder.publisher.grants import Grants
-from tie_forwarder.publisher.mark import Mark
-from tie_forwarder.publisher.member import Member, Memory
-from tie_forwarder.publisher.producer import Refused
-from tie_forwarder.publisher.reports import LinkReports
-from tie_forwarder.publisher.seat import Seat
-from tie_forwarder.publisher.tail import Found, Positions, Tail, TopicCut, TopicIds, UnknownTopic
-from tie_forwarder.publisher.transactions import Refusal, Transactions
-from tie_forwarder.publisher.unseen import Unseen
-from tie_forwarder.spool import Reader, Row
+from tie_forwarder.group.member import Member, Memory
+from tie_forwarder.kafka.diagnosis import Seat
+from tie_forwarder.kafka.errors import REMEDIES, ErrorClass, PublisherError, Verdict, classify
+from tie_forwarder.kafka.producer import Refused
+from tie_forwarder.kafka.tail import Found, Positions, Tail, TopicCut, TopicIds, UnknownTopic
+from tie_forwarder.kafka.transactions import Refusal, Transactions
+from tie_forwarder.processes.log import log
+from tie_forwarder.publisher.parent import Barriers, Grants, LinkReports
+from tie_forwarder.publisher.unseen import Mark, Unseen
+from tie_forwarder.records.record import Row
+from tie_forwarder.spool import Reader
 
 _IDLE_SECONDS = 0.5
 _UNSEEN_SECONDS = 0.01

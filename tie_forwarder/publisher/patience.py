@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from tie_forwarder.publisher.errors import REMEDIES, ErrorClass, PublisherError, Verdict
+from tie_forwarder.kafka.errors import REMEDIES, ErrorClass, PublisherError, Verdict
 
 _QUIET_SECONDS = 4.0
 _BETWEEN_QUESTIONS_SECONDS = 5.0

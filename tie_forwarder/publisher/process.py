@@ -17,36 +17,28 @@ from pathlib import Path
 from typing import Any
 
 from tie_forwarder.backoff import Backoff
-from tie_forwarder.children.link import ParentLink
-from tie_forwarder.children.log import log, log_exception
-from tie_forwarder.memory import Thrift
-from tie_forwarder.publisher.at_least_once import AtLeastOnce
-from tie_forwarder.publisher.barriers import Barriers
-from tie_forwarder.publisher.batch_size import FIRST_ROWS, BatchSize
-from tie_forwarder.publisher.bootstrap import wait_for_kafka
-from tie_forwarder.publisher.causes import Causes
-from tie_forwarder.publisher.commands import Fenced, Gap, Leaving
-from tie_forwarder.publisher.deadline import Deadline
-from tie_forwarder.publisher.delivery import Delivery
-from tie_forwarder.publisher.diagnosis import Diagnosis
-from tie_forwarder.publisher.errors import ErrorClass, PublisherError, Verdict
+from tie_forwarder.group.batch_size import FIRST_ROWS, BatchSize
+from tie_forwarder.group.commands import Fenced, Gap, Leaving
+from tie_forwarder.group.member import Member, Memory, Rules
+from tie_forwarder.kafka.admin import COMPACTED_REMEDY, TopicSettings
+from tie_forwarder.kafka.deadline import Deadline
+from tie_forwarder.kafka.diagnosis import Diagnosis, Seat
+from tie_forwarder.kafka.errors import Causes, ErrorClass, PublisherError, Verdict
+from tie_forwarder.kafka.handshake import wait_for_kafka
+from tie_forwarder.kafka.limits import Limits
+from tie_forwarder.kafka.producer import PRODUCER, Partitions, Producer
+from tie_forwarder.kafka.schema_ids import SchemaIds
+from tie_forwarder.kafka.tail import Tail
+from tie_forwarder.kafka.transactions import Transactions
+from tie_forwarder.processes.link import ParentLink
+from tie_forwarder.processes.log import log, log_exception
+from tie_forwarder.processes.memory import Thrift
+from tie_forwarder.publisher.at_least_once import AtLeastOnce, Delivery
 from tie_forwarder.publisher.exactly_once import ExactlyOnce
-from tie_forwarder.publisher.grants import Grants
-from tie_forwarder.publisher.limits import Limits
 from tie_forwarder.publisher.listed_reader import ListedReader, UnlistedKind
-from tie_forwarder.publisher.member import Member, Memory, Rules
-from tie_forwarder.publisher.partitions import Partitions
+from tie_forwarder.publisher.parent import Barriers, Grants, LinkReports, Repeats, verdict_fields
 from tie_forwarder.publisher.patience import Patience
-from tie_forwarder.publisher.producer import Producer
-from tie_forwarder.publisher.repeats import Repeats
-from tie_forwarder.publisher.reports import LinkReports, verdict_fields
-from tie_forwarder.publisher.schema_ids import SchemaIds
-from tie_forwarder.publisher.seat import Seat
-from tie_forwarder.publisher.settings import PRODUCER
-from tie_forwarder.publisher.tail import Tail
-from tie_forwarder.publisher.topic_settings import COMPACTED_REMEDY, TopicSettings
-from tie_forwarder.publisher.transactions import Transactions
-from tie_forwarder.spool import Row
+from tie_forwarder.records.record import Row
 
 _STATUS_SECONDS = 1.0
 _EXIT_AFTER_ERROR = 3

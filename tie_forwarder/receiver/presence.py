@@ -17,7 +17,7 @@ from typing import Any
 from dxlclient.callbacks import EventCallback
 from dxlclient.message import Event
 
-from tie_forwarder.events.topics import GROUP_TOPIC_PREFIX
+from tie_forwarder.events.message import GROUP_TOPIC_PREFIX
 
 PRESENCE_SECONDS = 5.0
 _CUT_SECONDS = 3.0

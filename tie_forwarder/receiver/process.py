@@ -19,17 +19,16 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from tie_forwarder.children.frames import Kind, encode_messages
-from tie_forwarder.children.link import ParentLink
-from tie_forwarder.children.log import log, log_exception
 from tie_forwarder.events.message import Message
-from tie_forwarder.memory import Thrift
-from tie_forwarder.receiver.brokers import broker_addresses, wait_for_a_broker
+from tie_forwarder.processes.frames import Kind, encode_messages
+from tie_forwarder.processes.link import ParentLink
+from tie_forwarder.processes.log import log, log_exception
+from tie_forwarder.processes.memory import Thrift
 from tie_forwarder.receiver.canary import TOPIC_PREFIX
 from tie_forwarder.receiver.presence import Presence
 from tie_forwarder.receiver.queue import MessageQueue
-from tie_forwarder.receiver.session import Session, use_second_client_id
-from tie_forwarder.receiver.unpacker import install_compiled_unpacker, install_message_ids
+from tie_forwarder.receiver.session import Session, broker_addresses, use_second_client_id, wait_for_a_broker
+from tie_forwarder.receiver.speedups import install_compiled_unpacker, install_message_ids
 
 _STATUS_SECONDS = 1.0
 _TURN_SECONDS = 0.2

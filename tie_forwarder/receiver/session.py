@@ -1,4 +1,6 @@
-"""One connection to the fabric, from connect to its loss: dxlclient, used so that none of its traps is stepped in.
+"""Waiting for a broker without dxlclient: a plain connect costs nothing, a DXL client that fails leaks its threads.
+
+One connection to the fabric, from connect to its loss: dxlclient, used so that none of its traps is stepped in.
 
 Facts of dxlclient 5.7 that this module lives with: the keepalive defaults to 30 minutes and is set in code only; the
 CONNACK code is ignored and SUBACK 0x80 counts as success, so both are looked at here; its reconnect can end without a
@@ -12,6 +14,7 @@ accepted the connection: the canary is the traffic that a broker wants to see, a
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import uuid
 from collections.abc import Callable, Sequence
@@ -21,12 +24,48 @@ from typing import Any
 from dxlclient.client import DxlClient
 from dxlclient.client_config import DxlClientConfig
 
-from tie_forwarder.events.message import Message
-from tie_forwarder.events.topics import TOPICS
+from tie_forwarder.backoff import Backoff
+from tie_forwarder.events.message import TOPICS, Message
 from tie_forwarder.receiver.callback import add_callbacks, unreadable_message
 from tie_forwarder.receiver.canary import Canary
 from tie_forwarder.receiver.presence import Presence
-from tie_forwarder.receiver.read_ahead import read_ahead
+from tie_forwarder.receiver.speedups import read_ahead
+
+_CONNECT_SECONDS = 2.0
+
+
+def broker_addresses(config_file: Path) -> list[tuple[str, int]]:
+    """Host and port of each broker of a dxlclient.config, by name and by address, as dxlclient tries them itself.
+
+    Empty when a proxy stands between, which we cannot try.
+    """
+    config = DxlClientConfig.create_dxl_config_from_file(str(config_file))
+    if config._get_http_proxy():  # noqa: SLF001 - dxlclient offers nothing else
+        return []
+    hosts = [
+        (host, int(broker.port)) for broker in config.brokers for host in (broker.host_name, broker.ip_address) if host
+    ]
+    return list(dict.fromkeys(hosts))
+
+
+def wait_for_a_broker(
+    addresses: list[tuple[str, int]], *, stop: threading.Event, on_refused: Callable[[str], None]
+) -> bool:
+    """Blocks until one of the addresses accepts a connection, or until `stop`; false in the latter case."""
+    backoff = Backoff(first_seconds=0.2, most_seconds=3.0)
+    while not stop.is_set():
+        if not addresses:
+            return True
+        for host, port in addresses:
+            try:
+                socket.create_connection((host, port), timeout=_CONNECT_SECONDS).close()
+            except OSError as error:
+                on_refused(f"{host}:{port}: {error.strerror or error}")
+            else:
+                return True
+        stop.wait(backoff.next_seconds())
+    return False
+
 
 _SUBSCRIPTION_REFUSED = 0x80
 _SECOND_CLIENT = uuid.UUID("6f1c3f0e-6d0b-4a55-8a3d-0c5c2a0c9b57")

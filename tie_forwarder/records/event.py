@@ -13,9 +13,8 @@ from urllib.parse import quote
 from tie_forwarder.events.event import Event, Kind
 from tie_forwarder.events.message import Message
 from tie_forwarder.records.formats import Format, Origin
-from tie_forwarder.records.formats.json import JSON
-from tie_forwarder.records.record import Record
-from tie_forwarder.records.text import agent_id, rfc3339, rfc3339_milliseconds, shortened
+from tie_forwarder.records.formats.format import JSON
+from tie_forwarder.records.record import Record, agent_id, rfc3339, rfc3339_milliseconds, shortened
 
 KeyBy = Literal["agent_guid", "sha256", "event_id", "none"]
 

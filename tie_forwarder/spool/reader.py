@@ -9,8 +9,9 @@ from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
-from tie_forwarder.spool import database, suspicion
-from tie_forwarder.spool.row import COLUMNS, CorruptRow, Row, unpack
+from tie_forwarder.records.record import Row
+from tie_forwarder.spool import database, recovery
+from tie_forwarder.spool.row import COLUMNS, CorruptRow, unpack
 
 _PAGE_BYTES = 8 * 1024 * 1024
 _SELECT = f"SELECT {COLUMNS} FROM entry WHERE position > ? AND position <= ? ORDER BY position LIMIT ?"  # noqa: S608
@@ -88,7 +89,7 @@ class Reader:
             return read_page(self._connection, after=after, through=through, limit=limit)
         except sqlite3.DatabaseError as error:
             if not database.is_disk_trouble(error):
-                suspicion.raise_on(self._directory, str(error))
+                recovery.raise_on(self._directory, str(error))
             raise
 
 

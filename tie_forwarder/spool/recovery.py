@@ -1,4 +1,9 @@
-"""Opening the spool whatever state it was left in: damage is set aside and counted, the readable rest is kept.
+"""The suspicion that the file is damaged, kept as a file: the next start then mends the spool, whatever it looks like.
+
+The check at start cannot find everything, and what it misses would end the process again and again. Whoever meets
+damage while running, the writer or a reader in another process, leaves this note.
+
+Opening the spool whatever state it was left in: damage is set aside and counted, the readable rest is kept.
 
 Nothing is ever deleted here. What can be read of a damaged file is copied into a new one; only when that is complete is
 the damaged file moved, as it was found, into a folder `damaged-<time>` beside it. A crash at any moment leaves either
@@ -10,14 +15,46 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
-from tie_forwarder.spool import database, suspicion
+from tie_forwarder.spool import database
 from tie_forwarder.spool.database import FileState, pieces
-from tie_forwarder.spool.files import refuse_links, sync
+from tie_forwarder.spool.files import open_file, read_file, refuse_links, sync
 from tie_forwarder.spool.salvage import salvage, salvage_open
+
+FILE_NAME = "suspect"
+
+
+def raise_on(directory: Path, reason: str) -> None:
+    """Leaves the note. Never raises: on a disk that takes nothing the damage is met again."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    with suppress(OSError), os.fdopen(open_file(directory / FILE_NAME, flags), "wb") as file:
+        file.write(f"{reason[:1000]}\n".encode(errors="replace"))
+
+
+def is_on(directory: Path) -> bool:
+    """Whether there is a note; cheap enough to be asked every second."""
+    return os.path.lexists(os.path.join(directory, FILE_NAME))  # noqa: PTH118 - three times faster than Path
+
+
+def read(directory: Path) -> str:
+    """The reason of the note; empty when there is none. Never raises."""
+    try:
+        text = read_file(directory / FILE_NAME).decode(errors="replace").strip()
+    except FileNotFoundError:
+        return ""
+    except OSError:
+        text = ""
+    return text or "damage was met while running"
+
+
+def clear(directory: Path) -> None:
+    """Takes the note away. Raises OSError."""
+    (directory / FILE_NAME).unlink(missing_ok=True)
+
 
 _FULLY_CHECKED_BYTES = 64 * 1024 * 1024
 _CHECKED_BYTES = 512 * 1024 * 1024
@@ -135,7 +172,7 @@ def _prepare(path: Path, state: FileState) -> Recovery:
     database.create(new)
     new.rename(path)
     sync(path.parent)
-    suspicion.clear(path.parent)
+    clear(path.parent)
     return _SOUND
 
 
@@ -145,7 +182,7 @@ def _fault(path: Path, state: FileState, *, thorough: bool = False) -> str:
         empty = path.is_file() and path.stat().st_size == 0
         return "the file is empty" if empty else "the file is not a spool of tie-forwarder, or its head is lost"
     if state is FileState.OURS:
-        return suspicion.read(path.parent) or _damage(path, thorough=thorough)
+        return read(path.parent) or _damage(path, thorough=thorough)
     remains = [piece for piece in pieces(path) if piece.exists() and not piece.name.endswith("-shm")]
     return "there is a log without the file that it belongs to" if any(p.stat().st_size for p in remains) else ""
 
@@ -225,7 +262,7 @@ def _set_aside(files: Sequence[Path]) -> Path | None:
 
 def _put_in_place(path: Path) -> None:
     mended(path).rename(path)
-    suspicion.clear(path.parent)
+    clear(path.parent)
     sync(path.parent)
 
 

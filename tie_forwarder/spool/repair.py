@@ -14,14 +14,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tie_forwarder.errors import ForwarderError
-from tie_forwarder.spool import database, recovery, suspicion
+from tie_forwarder.spool import database, recovery
+from tie_forwarder.spool import recovery as suspicion
 from tie_forwarder.spool.database import pieces
 from tie_forwarder.spool.files import refuse_foreign, refuse_links
+from tie_forwarder.spool.inspect import Steps, no_spool, reported
 from tie_forwarder.spool.lock import DirectoryLock
 from tie_forwarder.spool.reader import read_page
 from tie_forwarder.spool.salvage import HIGHEST_POSITION
 from tie_forwarder.spool.set_aside import SetAsideFile
-from tie_forwarder.spool.survey import Steps, no_spool, reported
 
 _ROWS_AT_ONCE = 500
 

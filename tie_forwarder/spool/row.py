@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import struct
 from functools import lru_cache
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 from zlib import crc32
 
-from tie_forwarder.records.record import Record
+from tie_forwarder.records.record import Record, Row
 
 COLUMNS = "position, destination, event_id, key, value, headers, received_at_ms, detected_at, crc"
 
@@ -22,15 +22,6 @@ RawRow: TypeAlias = "tuple[int, bytes | str, bytes, bytes | None, bytes, bytes, 
 _FIXED = struct.Struct(">qqqII")
 _NO_TIME = -(2**63)
 _OVERHEAD_BYTES = 160
-
-
-class Row(NamedTuple):
-    """A record at its position in the spool."""
-
-    position: int
-    record: Record
-    detected_at: int | None
-    """When the event occurred, by the endpoint or server, in seconds since the epoch, where the event tells it."""
 
 
 class CorruptRow(Exception):  # noqa: N818 - a state of the file, named as the metric names it

@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.records.record import Row
 from tie_forwarder.spool import database
 from tie_forwarder.spool.database import pieces
 from tie_forwarder.spool.files import copy_file, sync
-from tie_forwarder.spool.row import COLUMNS, CorruptRow, RawRow, Row, destination_text, unpack
+from tie_forwarder.spool.row import COLUMNS, CorruptRow, RawRow, destination_text, unpack
 
 HIGHEST_POSITION = 2**62
 """No spool ever gets there; a higher number is damage."""

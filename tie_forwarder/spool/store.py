@@ -16,14 +16,15 @@ from pathlib import Path
 from typing import TypeAlias
 
 from tie_forwarder.errors import ForwarderError
-from tie_forwarder.spool import database, lock, recovery, suspicion
+from tie_forwarder.records.record import Row
+from tie_forwarder.spool import database, lock, recovery
+from tie_forwarder.spool import recovery as suspicion
+from tie_forwarder.spool.capacity import Reserve, drop_oldest_rows, fit, used_bytes
 from tie_forwarder.spool.changes import Changes, Outcome, Settled
 from tie_forwarder.spool.database import pieces
 from tie_forwarder.spool.files import make_private, refuse_foreign, refuse_links
 from tie_forwarder.spool.lock import DirectoryLock
-from tie_forwarder.spool.reserve import Reserve
-from tie_forwarder.spool.room import drop_oldest_rows, fit, used_bytes
-from tie_forwarder.spool.row import COLUMNS, RawRow, Row, destination_text, pack, row_bytes, unpack
+from tie_forwarder.spool.row import COLUMNS, RawRow, destination_text, pack, row_bytes, unpack
 from tie_forwarder.spool.set_aside import SetAsideFile
 
 _INSERT = f"INSERT OR IGNORE INTO entry ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constants only

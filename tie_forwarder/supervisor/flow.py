@@ -16,25 +16,21 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from tie_forwarder.children.child import Child
-from tie_forwarder.children.frames import Kind, decode_messages
+from tie_forwarder.group.commands import Gap
+from tie_forwarder.group.window import Window
 from tie_forwarder.intake import Intake
 from tie_forwarder.log import Log
-from tie_forwarder.memory import Thrift
-from tie_forwarder.publisher.commands import Gap
+from tie_forwarder.processes.child import Child
+from tie_forwarder.processes.frames import Kind, decode_messages
+from tie_forwarder.processes.memory import Thrift
 from tie_forwarder.spool import Spool
+from tie_forwarder.status.wording import describe
 from tie_forwarder.supervisor.accounts import Accounts, ReceiverAccount
-from tie_forwarder.supervisor.arrivals import Arrivals
-from tie_forwarder.supervisor.pace import Pace
-from tie_forwarder.supervisor.peers import Peers
+from tie_forwarder.supervisor.guard import Source
+from tie_forwarder.supervisor.peers import Peers, WithheldTopics
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import ReceiverWatch, Reception
-from tie_forwarder.supervisor.refusals import Refusal
-from tie_forwarder.supervisor.roles import describe
-from tie_forwarder.supervisor.source import Source
-from tie_forwarder.supervisor.window import Window
-from tie_forwarder.supervisor.withheld import WithheldTopics
-from tie_forwarder.supervisor.writer import Writer
+from tie_forwarder.supervisor.writer import Arrivals, Pace, Refusal, Writer
 
 _GRANTED_POSITIONS = 6_000
 _GRANTED_SHARE = 4

@@ -1,18 +1,87 @@
-"""Guarding one child: started, watched by its progress, killed when that stops, and started again with back-off."""
+"""One child's frames as the flow reads them: from attachment to the end of its pipe.
+
+How soon a publisher that ended is started again: soon after a mishap, slowly while a person is needed.
+
+Guarding one child: started, watched by its progress, killed when that stops, and started again with back-off.
+"""
 
 from __future__ import annotations
 
+import os
+import random
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from tie_forwarder.backoff import Backoff
-from tie_forwarder.children.child import Child
 from tie_forwarder.errors import ForwarderError
 from tie_forwarder.log import Log
+from tie_forwarder.processes.child import Child
+from tie_forwarder.processes.frames import Decoder, Kind
+from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_watch import Replacement
-from tie_forwarder.supervisor.source import Source
+
+_READ_BYTES = 256 * 1024
+_LONGEST_TEXT = 500
+
+
+class Source:
+    """Reads what is there and hands over whole frames, with itself as their sender.
+
+    `read` belongs to the flow's thread, and so does the pipe until `ended` is set.
+    """
+
+    def __init__(self, *, child: Child, on_frame: Callable[[Source, Kind, bytes], None]) -> None:
+        self.child = child
+        self.ended = threading.Event()
+        """Set by the flow when it has let go of the pipe; only then may anyone close it."""
+        self.superseded = False
+        """Set by the main thread before it starts a successor although frames of this process may still come."""
+        self.broken = ""
+        """What is wrong with the bytes; empty when nothing is."""
+        self._on_frame = on_frame
+        self._decoder = Decoder()
+
+    def read(self) -> bool:
+        """Read once, handle the complete frames, and return whether more may come. Never blocks."""
+        try:
+            data = os.read(self.child.output, _READ_BYTES)
+        except BlockingIOError:
+            return True
+        if not data:
+            return False
+        try:
+            for kind, body in self._decoder.feed(data):
+                self._on_frame(self, kind, body)
+        except Exception as error:  # noqa: BLE001 - the child's bytes may be anything; it is the child that must go
+            self.broken = f"{self.child.name} wrote what is no frame: {error!r}"[:_LONGEST_TEXT]
+            return False
+        return True
+
+
+_FIRST_SECONDS = 0.1
+_MOST_SECONDS = 5.0
+_BLOCKED_SECONDS = 6.0
+
+
+class PublisherBackoff(Backoff):
+    """Doubles from a tenth of a second to five; while the publisher is blocked, six at once. One thread."""
+
+    def __init__(self, *, watch: PublisherWatch, uniform: Callable[[float, float], float] = random.uniform) -> None:
+        super().__init__(first_seconds=_FIRST_SECONDS, most_seconds=_MOST_SECONDS, uniform=uniform)
+        self._watch = watch
+        self._spread = uniform
+
+    def next_seconds(self) -> float:
+        """The delay to wait now."""
+        delay = super().next_seconds()
+        trouble = self._watch.trouble
+        if trouble is not None and trouble.error_class == "blocked":
+            return _BLOCKED_SECONDS * self._spread(0.75, 1.25)
+        return delay
+
 
 _DRAIN_PIPE_SECONDS = 5.0
 _LOOK_AGAIN_SECONDS = 0.02

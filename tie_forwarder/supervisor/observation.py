@@ -1,36 +1,314 @@
-"""The observation: each turn it writes down how things are, for HTTP, the metrics, the log and the service manager.
+"""The facts that the health is made from, gathered from what the parts last reported.
+
+The gauges: what the parts say of themselves at the moment, put into the metrics each turn.
+
+What /status shows: the assessment, the parts, the ledger, as one JSON object.
+
+The chronicle: what the log says of the whole, at the start, each hour and at the end.
+
+The observation: each turn it writes down how things are, for HTTP, the metrics, the log and the service manager.
 
 Owns: the assessment, the rates, and what was told last. Must not: ask anything that could block.
 """
 
 from __future__ import annotations
 
+import os
+import platform
 import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
 
+from tie_forwarder import __version__
 from tie_forwarder.config import Config
-from tie_forwarder.config.inspection import Certificate
-from tie_forwarder.health import Assessment, Facts, Health
-from tie_forwarder.http.board import Board, Notice
-from tie_forwarder.log import Log
-from tie_forwarder.metrics import Metrics
-from tie_forwarder.parts import parts_of
-from tie_forwarder.spool import Spool
-from tie_forwarder.supervisor.accounts import Accounts
-from tie_forwarder.supervisor.certificates import Certificates
-from tie_forwarder.supervisor.chronicle import Chronicle
-from tie_forwarder.supervisor.facts import by_wall_clock, facts_of
+from tie_forwarder.config.inspection import Certificate, Inspection
+from tie_forwarder.http.application import Board, Notice
+from tie_forwarder.log import Log, tell_repeats
+from tie_forwarder.spool import Recovery, Spool
+from tie_forwarder.status.components import Part, parts_of
+from tie_forwarder.status.health import Assessment, Facts, Health
+from tie_forwarder.status.metrics import Metrics
+from tie_forwarder.status.trends import Growth, Rates, Surge, Waiting
+from tie_forwarder.status.wording import timestamp
+from tie_forwarder.supervisor.accounts import Accounts, LastLetters
 from tie_forwarder.supervisor.flow import Flow
-from tie_forwarder.supervisor.gauges import export
-from tie_forwarder.supervisor.growth import Growth, Waiting
 from tie_forwarder.supervisor.guard import Guard
-from tie_forwarder.supervisor.notify import Notifier, sentence
 from tie_forwarder.supervisor.peers import Peers
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
-from tie_forwarder.supervisor.rates import Rates
 from tie_forwarder.supervisor.receiver_guard import ReceiverGuard
 from tie_forwarder.supervisor.receiver_watch import Reception
-from tie_forwarder.supervisor.report import status_report
-from tie_forwarder.supervisor.surge import Surge
+from tie_forwarder.supervisor.reload import Certificates
+from tie_forwarder.supervisor.systemd import Notifier, sentence
+
+
+def facts_of(
+    *,
+    now: float,
+    starting: bool,
+    stopping: bool,
+    receiver: Reception,
+    publisher: PublisherWatch,
+    spool: Spool,
+    flow: Flow,
+    accounts: Accounts,
+    certificates: tuple[Certificate, ...],
+    surge: Surge,
+    waiting: Waiting,
+    takeover_after_seconds: float,
+) -> Facts:
+    """One moment's facts. Asks nothing that could block."""
+    fault = receiver.fault
+    return Facts(
+        now=now,
+        starting=starting,
+        # That nothing is received any more is what a stop is for.
+        receiver_ready=receiver.ready or stopping,
+        receiver_fault="" if fault is None else fault.reason,
+        receiver_detail=receiver.status.trouble if fault is None else fault.text,
+        receiver_not_replaced=receiver.not_replaced,
+        only_events_come=receiver.only_events_come,
+        publisher_unconnected_seconds=publisher.unconnected_seconds,
+        publisher_waiting_seconds=publisher.waiting_seconds,
+        publisher_trouble=publisher.trouble,
+        spool_events=spool.events,
+        spool_oldest_at=waiting.received_at(spool.oldest_received_at_ms, now=now),
+        spool_unmoved_seconds=waiting.unmoved_seconds,
+        takeover_after_seconds=takeover_after_seconds,
+        withheld_topics=flow.withheld.topics,
+        disk_error=flow.disk_error,
+        last_drop_at=by_wall_clock(accounts.last_drop_at, now=now),
+        last_drop_reason=accounts.last_drop_reason,
+        ledger_imbalance=accounts.snapshot["imbalance"],
+        role=publisher.role.role,
+        compacted=publisher.compacted,
+        certificates=certificates,
+        last_surge_at=by_wall_clock(surge.seen_at, now=now),
+        last_surge=surge.text,
+        spool_displaced=spool.displaced,
+        last_rescue_at=None if flow.rescue is None else by_wall_clock(flow.rescue.at, now=now),
+        last_rescue="" if flow.rescue is None else flow.rescue.detail,
+    )
+
+
+def by_wall_clock(moment: float | None, *, now: float) -> float | None:
+    """A moment of the monotonic clock in seconds since the epoch, by the wall clock as it is now."""
+    return None if moment is None else now - (time.monotonic() - moment)
+
+
+def export(
+    metrics: Metrics,
+    *,
+    config: Config,
+    assessment: Assessment,
+    spool: Spool,
+    spool_oldest_at: float | None,
+    receiver: Reception,
+    publisher: PublisherWatch,
+    certificates: Iterable[Certificate],
+) -> None:
+    """Sets every gauge. Asks nothing that could block."""
+    metrics.spool_events.set(spool.events)
+    metrics.spool_bytes.set(spool.bytes)
+    metrics.spool_limit_bytes.set(spool.max_bytes)
+    metrics.spool_oldest.set(spool_oldest_at or 0)
+    metrics.kafka_connected.set(publisher.connected)
+    metrics.dxl_connected.set(receiver.ready)
+    metrics.receiver_queue.set(receiver.queue)
+    metrics.set_state(assessment.state)
+    metrics.state_since.set(assessment.since)
+    conditions = {(problem.state, problem.reason) for problem in assessment.problems}
+    metrics.set_problems(conditions or {(assessment.state, assessment.reason)})
+    metrics.group_info.labels(config.group.name, config.group.member).set(1)
+    metrics.set_role(publisher.role.role)
+    with suppress(OSError):
+        metrics.spool_disk_free.set(_free_bytes(config.spool.directory))
+    for certificate in certificates:
+        metrics.certificate_expiry.labels(certificate.role).set(certificate.ends_at)
+
+
+def _free_bytes(directory: Path) -> int:
+    disk = os.statvfs(directory)
+    return disk.f_bavail * disk.f_frsize
+
+
+VERSIONS = {
+    "tie-forwarder": __version__,
+    "python": platform.python_version(),
+    **{name: version(name) for name in ("dxlclient", "dxltieclient", "kafka-python")},
+}
+
+_DAY = 86_400
+_FLOWING_SECONDS = 10.0
+
+
+def status_report(
+    *,
+    config: Config,
+    assessment: Assessment,
+    started_at: float,
+    now: float,
+    receiver: Reception,
+    receiver_guard: ReceiverGuard,
+    publisher: PublisherWatch,
+    publisher_guard: Guard,
+    peers: Peers,
+    parts: Sequence[Part],
+    spool: Spool,
+    spool_oldest_at: float | None,
+    growth: Growth,
+    ledger: dict[str, int],
+    rates: Rates,
+    letters: LastLetters,
+    certificates: tuple[Certificate, ...],
+) -> dict[str, Any]:
+    """The report as JSON values. No secret is in it."""
+    return {
+        "state": assessment.state,
+        "reason": assessment.reason,
+        "since": timestamp(assessment.since),
+        "remedy": assessment.remedy,
+        "problems": [problem._asdict() for problem in assessment.problems],
+        "parts": [part._asdict() for part in parts],
+        "group": group_report(config, publisher, peers),
+        "receiver": {
+            "pid": receiver_guard.pid,
+            "phase": receiver.status.phase,
+            "ready": receiver.ready,
+            "fabric": config.dxl.fabric,
+            "events": list(config.dxl.events),
+            "canary_answered_seconds_ago": receiver.status.canary_answered_seconds_ago,
+            "queue_events": receiver.queue,
+            "last_trouble": receiver.status.trouble if receiver.fault is None else receiver.fault.text,
+            "last_restart": _restart(receiver_guard),
+            "successor_pid": receiver_guard.successor_pid,
+        },
+        "spool": {
+            "events": spool.events,
+            "bytes": spool.bytes,
+            "limit_bytes": spool.max_bytes,
+            "when_full": config.spool.when_full,
+            "oldest_received_at": None if spool_oldest_at is None else timestamp(spool_oldest_at),
+            "full_in_seconds": _full_in_seconds(spool, growth, spool_oldest_at, now),
+        },
+        "publisher": {
+            "pid": publisher_guard.pid,
+            "connected": publisher.connected,
+            "kafka": list(config.kafka.bootstrap_servers),
+            "delivery": config.kafka.delivery,
+            "waiting_seconds": round(publisher.waiting_seconds, 1),
+            "trouble": None if publisher.trouble is None else vars(publisher.trouble),
+            "last_restart": _restart(publisher_guard),
+        },
+        "certificates": [
+            {
+                "role": certificate.role,
+                "file": str(certificate.path),
+                "ends": timestamp(certificate.ends_at),
+                "days_left": int((certificate.ends_at - now) // _DAY),
+            }
+            for certificate in certificates
+        ],
+        "ledger": ledger,
+        "rates": rates.report(),
+        "dead_letters": {"total": letters.total, "last": letters.report(with_payload=config.http.show_payload_bytes)},
+        "now": timestamp(now),
+        "started": timestamp(started_at),
+        "version": __version__,
+        "versions": VERSIONS,
+    }
+
+
+def group_report(config: Config, publisher: PublisherWatch, peers: Peers) -> dict[str, Any]:
+    """This member's part in its group."""
+    role, published, heard = publisher.role, publisher.members, peers.heard_at
+    return {
+        "name": config.group.name,
+        "member": config.group.member,
+        "role": role.role,
+        "reason": role.reason,
+        "since": timestamp(role.since),
+        "takeovers": dict(publisher.takeovers),
+        "members": [
+            {"name": name, "seen_publishing": _moment(published.get(name)), "heard": _moment(heard.get(name))}
+            for name in {config.group.member: None, **heard, **published}
+        ],
+        "tail": None if publisher.resume is None else publisher.resume["positions"],
+    }
+
+
+def _moment(seconds: float | None) -> str | None:
+    return None if seconds is None else timestamp(seconds)
+
+
+def _full_in_seconds(spool: Spool, growth: Growth, oldest_at: float | None, now: float) -> int | None:
+    """When the spool is full; None while what is in it has only just come, since then it flows."""
+    if oldest_at is None or now - oldest_at < _FLOWING_SECONDS:
+        return None
+    seconds = growth.full_in_seconds(spool.max_bytes)
+    return None if seconds is None else int(seconds)
+
+
+def _restart(guard: Guard | ReceiverGuard) -> dict[str, str] | None:
+    return None if guard.last_restart is None else vars(guard.last_restart)
+
+
+_HOUR_SECONDS = 3_600.0
+
+
+class Chronicle:
+    """Writes. Main thread."""
+
+    def __init__(self, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._log = Log()
+        self._told_at = monotonic()
+        self._told: Mapping[str, int] = {}
+
+    def damaged(self, found: Recovery) -> None:
+        """The spool was mended when it was opened."""
+        self._log.error(
+            "spool.damaged", reason=found.reason, set_aside=str(found.set_aside), events_kept=found.events_kept,
+            events_unreadable=found.events_lost,
+        )  # fmt: skip
+
+    def started(self, config: Config, *, found: Inspection, spool: Spool, http: str | None) -> None:
+        """What starts, with what, and in which state."""
+        topics = config.kafka.topics.by_destination()
+        self._log.info(
+            "forwarder.started", version=__version__, versions=VERSIONS, config=str(config.file),
+            fabric=config.dxl.fabric, brokers=list(found.brokers), events=list(config.dxl.events),
+            kafka=list(config.kafka.bootstrap_servers),
+            topics=[topics[kind] for kind in (*config.dxl.events, "dead_letter")], delivery=config.kafka.delivery,
+            group=config.group.name, member=config.group.member, spool=str(config.spool.directory),
+            in_spool=spool.events, spool_bytes=spool.bytes, http=http,
+            certificates={each.role: _day(each.ends_at) for each in found.certificates},
+        )  # fmt: skip
+
+    def look(self, totals: Mapping[str, int], *, state: str) -> None:
+        """To be called now and then: each hour a line of totals, what the hour brought, and the state."""
+        tell_repeats()
+        if self._monotonic() - self._told_at < _HOUR_SECONDS:
+            return
+        self._told_at = self._monotonic()
+        before, self._told = self._told, dict(totals)
+        hour: dict[str, Any] = {
+            f"{name}_in_the_hour": totals[name] - before.get(name, 0) for name in ("received", "published", "dropped")
+        }
+        self._log.info("forwarder.totals", state=state, **totals, **hour)
+
+    def stopped(self, ledger: Mapping[str, int]) -> None:
+        """The end, with the ledger."""
+        tell_repeats(at_the_end=True)
+        self._log.info("forwarder.stopped", **ledger)
+
+
+def _day(seconds: float) -> str:
+    return f"{datetime.fromtimestamp(seconds, tz=UTC):%Y-%m-%d}"
+
 
 _STARTING_SECONDS = 15.0
 _LONGEST_TURN_SECONDS = 5.0

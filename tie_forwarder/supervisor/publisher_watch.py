@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tie_forwarder.records.text import shortened
+from tie_forwarder.records.record import shortened
+from tie_forwarder.status.health import Compacted, Trouble
 from tie_forwarder.supervisor.receiver_watch import Replacement
 
 _FIRST_HEARTBEAT_SECONDS = 30.0
@@ -20,29 +21,6 @@ _CALM_SECONDS = 5.0
 """Longer than a process takes to meet again what ended the one before it."""
 _MOST_MEMBERS = 20
 _VAGUE = ("timeout", "unknown", "renewed", "stuck")
-
-
-@dataclass(frozen=True)
-class Trouble:
-    """Why nothing is published, as the publisher found out."""
-
-    error_class: str
-    code: str
-    detail: str
-    remedy: str
-
-    @classmethod
-    def of(cls, body: dict[str, Any]) -> Trouble:
-        """From a verdict in a frame."""
-        return cls(body["class"], body["code"], body["detail"], body["remedy"])
-
-
-@dataclass(frozen=True)
-class Compacted:
-    """Output topics that are compacted, and what to do about it."""
-
-    topics: tuple[str, ...]
-    remedy: str
 
 
 @dataclass(frozen=True)

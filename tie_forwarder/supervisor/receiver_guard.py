@@ -20,13 +20,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from tie_forwarder.backoff import Backoff
-from tie_forwarder.children.child import Child
 from tie_forwarder.errors import ForwarderError
-from tie_forwarder.events.topics import GROUP_TOPIC_PREFIX
+from tie_forwarder.events.message import GROUP_TOPIC_PREFIX
 from tie_forwarder.log import Log
-from tie_forwarder.supervisor.guard import Restart, Running, told_of
+from tie_forwarder.processes.child import Child
+from tie_forwarder.supervisor.guard import Restart, Running, Source, told_of
 from tie_forwarder.supervisor.receiver_watch import ReceiverStatus, ReceiverWatch, Reception
-from tie_forwarder.supervisor.source import Source
 
 _HAND_OVER_SECONDS = 130.0
 """Longer than a receiver that makes progress takes for it."""

@@ -1,16 +1,225 @@
-"""Taking up a changed configuration at run time: what can be reloaded is, what cannot is said."""
+"""What each child is made from: its configuration and the content of the files that it reads.
+
+Two of them are equal as long as a new process would be no other than the one that runs. A file that was written anew
+with the same content is no change: configuration management does that every half hour.
+
+The certificates in use and when they end, and whether they or a secret were renewed under the running daemon.
+
+Nobody has to say that files have changed: they are looked at every ten seconds. What has changed is taken up once it
+stands still, and only when nothing is wrong with it; until then the connections go on as they are.
+
+Intake as the configuration wants it, and its filters: read from their files at the start and at each reload.
+
+How much is logged at run time: by a changed configuration, or by the wish that `tie-forwarder log-level` leaves.
+
+Taking up a changed configuration at run time: what can be reloaded is, what cannot is said.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import logging
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
 
 from tie_forwarder.config import Config, ConfigError
-from tie_forwarder.config.inspection import Inspection
+from tie_forwarder.config.inspection import Certificate, Inspection, inspect
+from tie_forwarder.config.plain_file import read_file
 from tie_forwarder.errors import ForwarderError
+from tie_forwarder.filters import FilterSet, load_filters
+from tie_forwarder.intake import Intake
 from tie_forwarder.log import Log, set_level
-from tie_forwarder.supervisor.inputs import Inputs, inputs_of
+from tie_forwarder.log_level import take
+from tie_forwarder.settings import publisher_configuration, receiver_configuration
+from tie_forwarder.supervisor.guard import Guard
+from tie_forwarder.supervisor.receiver_guard import ReceiverGuard
+
+_MOST_BYTES = 4 * 1024 * 1024
+
+
+class Inputs(NamedTuple):
+    """Of both children; to be compared, and never shown: there are secrets in them."""
+
+    receiver: object
+    publisher: object
+
+
+def inputs_of(config: Config, dxl_files: Iterable[Path]) -> Inputs:
+    """What new children would be made from now. Reads files; never raises."""
+    security = config.kafka.security
+    files = (security.ca_file, security.certificate_file, security.key_file, config.kafka.schema_registry.ca_file)
+    try:
+        told: object = _without_log_level(publisher_configuration(config, resume=None))
+    except ForwarderError as error:
+        told = str(error)  # a secret cannot be read just now
+    return Inputs(
+        receiver=(_without_log_level(receiver_configuration(config)), _contents([config.dxl.config_file, *dxl_files])),
+        publisher=(told, _contents(path for path in files if path is not None)),
+    )
+
+
+def _without_log_level(configuration: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in configuration.items() if name != "log_level"}
+
+
+def _contents(paths: Iterable[Path]) -> list[tuple[Path, str]]:
+    """Each file with the digest of its content, or with why it cannot be read."""
+    found = []
+    for path in paths:
+        try:
+            found.append((path, hashlib.sha256(read_file(path, most_bytes=_MOST_BYTES)).hexdigest()))
+        except OSError as error:
+            found.append((path, str(error.strerror)))
+    return found
+
+
+_BETWEEN_LOOKS_SECONDS = 10.0
+_SETTLING_SECONDS = 2.0
+"""Certificate and key are two files: whoever renews them is given time for both."""
+_LOOKS_FOR_THE_ENDS = 60
+"""Every so many looks the ends of the certificates are read again, too."""
+
+
+class Certificates:
+    """Knows what the last look has found; looks on a thread of its own, inspects in a process of its own."""
+
+    def __init__(
+        self,
+        *,
+        monotonic: Callable[[], float],
+        first: Inspection,
+        in_use: Callable[[], Inputs],
+        inspection: Callable[[Config], Inspection] = inspect,
+    ) -> None:
+        self._monotonic = monotonic
+        self._inspect = inspection
+        self._log = Log()
+        self._in_use = in_use
+        self.found = first
+        """What was found in the files that are in use."""
+        self._dxl_files = first.dxl_files
+        self._next_look = monotonic() + _BETWEEN_LOOKS_SECONDS
+        self._looks = 0
+        self._looking: threading.Thread | None = None
+        self._seen: Inputs | None = None
+        self._refused: Inputs | None = None
+        self._renewal: Inspection | None = None
+
+    def current(self, config: Config) -> tuple[Certificate, ...]:
+        """The certificates that could be read at the last look. Never blocks."""
+        idle = self._looking is None or not self._looking.is_alive()
+        if idle and self._monotonic() >= self._next_look:
+            self._next_look = self._monotonic() + _BETWEEN_LOOKS_SECONDS
+            self._looking = threading.Thread(target=self.look, args=(config,), name="certificates", daemon=True)
+            self._looking.start()
+        return tuple(self.found.certificates)
+
+    def replace(self, found: Inspection) -> None:
+        """Another has just looked, and the children are made from what is there now."""
+        self.found = found
+        self._dxl_files = found.dxl_files
+        self._renewal = None
+
+    def take_renewal(self) -> Inspection | None:
+        """What was found in renewed files that are in order; once. None while there are none."""
+        renewal, self._renewal = self._renewal, None
+        return renewal
+
+    def look(self, config: Config) -> None:
+        """One look at the files. Blocks for the disk, and half a second where something has changed."""
+        self._looks += 1
+        now = inputs_of(config, self._dxl_files)
+        before, self._seen = self._seen, now
+        try:
+            if now != self._in_use():
+                self._look_at_the_change(config, now, settled=now == before)
+            elif self._looks % _LOOKS_FOR_THE_ENDS == 0:
+                self.found = self._inspect(config)
+        except ForwarderError:
+            return  # a machine without room for a process has louder troubles; the next look may work
+
+    def _look_at_the_change(self, config: Config, now: Inputs, *, settled: bool) -> None:
+        if not settled:
+            self._next_look = self._monotonic() + _SETTLING_SECONDS
+            return
+        if now == self._refused:
+            return  # it has been said
+        found = self._inspect(config)
+        changed_meanwhile = inputs_of(config, self._dxl_files) != now
+        self._dxl_files = found.dxl_files
+        if changed_meanwhile:
+            return
+        self._seen = inputs_of(config, found.dxl_files)  # dxlclient.config may name other files now
+        if found.faults:
+            self._refused = self._seen
+            faults = [str(fault) for fault in found.faults]
+            self._log.error("renewal.refused", faults=faults, effect="the connections go on as they are")
+        else:
+            self._refused, self._renewal = None, found
+
+
+class Filtering:
+    """Makes intake, and gives it its filters. One thread; intake may be at work on another."""
+
+    def __init__(self, config: Config) -> None:
+        self.intake = Intake(
+            fabric=config.dxl.fabric,
+            key_by=config.kafka.key,
+            kinds=config.dxl.events,
+            formats=config.kafka.format.by_kind(),
+        )
+        """It filters nothing before `load`."""
+        self._log = Log()
+
+    def load(self, config: Config) -> None:
+        """Reads the lists for the first time. Blocks for the disk; raises ForwarderError when one cannot be used."""
+        self._take(load_filters(config.filters))
+
+    def load_again(self, config: Config) -> None:
+        """Reads them again. Where one cannot be used, all filters stay as they were, and the log says so."""
+        try:
+            self._take(load_filters(config.filters))
+        except ForwarderError as error:
+            self._log.warning("filters.kept", fault=str(error), effect="the filters in force stay as they were")
+
+    def _take(self, filters: FilterSet) -> None:
+        changed = filters != self.intake.filters
+        self.intake.filters = filters
+        if changed:
+            not_forwarded = [f"{each.name}: {each.meaning}" for each in filters.filters]
+            self._log.info("filters.changed", not_forwarded=not_forwarded)
+
+
+class Verbosity:
+    """The log level of all three processes. Main thread."""
+
+    def __init__(self, guards: Sequence[Guard | ReceiverGuard]) -> None:
+        self._guards = guards
+        self._log = Log()
+
+    def look(self, config: Config) -> Config:
+        """The configuration with the level that was wished for, which is then in force. One look at the disk."""
+        level = take(config.spool.directory)
+        if level is None:
+            return config
+        self.set(level)
+        return config.model_copy(update={"log": config.log.model_copy(update={"level": level})})
+
+    def set(self, level: str) -> None:
+        """This level from now on. It is told at the more talkative of both levels."""
+        before, after = logging.getLogger().level, logging.getLevelName(level.upper())
+        if after > before:
+            self._log.info("log.level_changed", to=level)
+        set_level(level)
+        if after < before:
+            self._log.info("log.level_changed", to=level)
+        for guard in self._guards:
+            guard.say({"verb": "log_level", "level": level})
+
 
 _NEED_A_RESTART = {
     "dxl": {"fabric", "events", "canary_timeout_seconds"},

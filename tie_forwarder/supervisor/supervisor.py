@@ -13,34 +13,27 @@ from prometheus_client import CollectorRegistry
 
 from tie_forwarder.config import Config
 from tie_forwarder.config.inspection import Inspection
-from tie_forwarder.events.topics import TOPICS
-from tie_forwarder.http.application import Application
-from tie_forwarder.http.board import Board
+from tie_forwarder.events.message import TOPICS
+from tie_forwarder.group.member import Rules
+from tie_forwarder.group.window import Window
+from tie_forwarder.http.application import Application, Board
 from tie_forwarder.http.server import Server
 from tie_forwarder.log import Log
-from tie_forwarder.metrics import Metrics
-from tie_forwarder.publisher.member import Rules
+from tie_forwarder.settings import publisher_configuration, receiver_configuration
 from tie_forwarder.spool import Spool
+from tie_forwarder.status.metrics import Metrics
 from tie_forwarder.supervisor.accounts import Accounts
-from tie_forwarder.supervisor.blueprint import publisher_configuration, receiver_configuration
-from tie_forwarder.supervisor.certificates import Certificates
-from tie_forwarder.supervisor.chronicle import Chronicle
-from tie_forwarder.supervisor.filtering import Filtering
 from tie_forwarder.supervisor.flow import Flow
-from tie_forwarder.supervisor.guard import Guard, Restart
-from tie_forwarder.supervisor.notify import Notifier
-from tie_forwarder.supervisor.observation import Observation
-from tie_forwarder.supervisor.peers import Peers
-from tie_forwarder.supervisor.publisher_backoff import PublisherBackoff
+from tie_forwarder.supervisor.guard import Guard, PublisherBackoff, Restart
+from tie_forwarder.supervisor.observation import Chronicle, Observation
+from tie_forwarder.supervisor.peers import Peers, WithheldTopics
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_guard import ReceiverGuard
 from tie_forwarder.supervisor.receiver_watch import Reception
-from tie_forwarder.supervisor.reload import Change, Reload
+from tie_forwarder.supervisor.reload import Certificates, Change, Filtering, Reload, Verbosity
 from tie_forwarder.supervisor.signals import Wishes
 from tie_forwarder.supervisor.stall import STALLED_EXIT_CODE, StallWatch, end_at_once
-from tie_forwarder.supervisor.verbosity import Verbosity
-from tie_forwarder.supervisor.window import Window
-from tie_forwarder.supervisor.withheld import WithheldTopics
+from tie_forwarder.supervisor.systemd import Notifier
 
 _TURN_SECONDS = 0.2
 _LATE_CANARY_SECONDS = 2.5

@@ -1,4 +1,18 @@
-"""The one writer of the spool: what both children have told waits here for the next commit, which is the accept point.
+"""What has come from the receiver and is not yet judged: new, or in Kafka already.
+
+Owns: the held messages, and the order of the judgement: first whether Kafka has the event, then what is in it. Must
+not: write anything; what it returns is accepted only when the spool has it.
+
+How soon the flow commits: at the configured interval, and later while another member is seen to publish.
+
+A member that stands by keeps copies of what the publishing one has in its own spool. While the output shows that this
+one publishes, messages that arrive are held for a moment; most of them stand in the output by then and need neither be
+decoded nor written. That makes standing by three times as cheap. Must not: hold back anything where nobody else is seen
+to publish.
+
+What becomes of a record that Kafka refuses: a dead letter, a shorter dead letter, or nothing that Kafka takes.
+
+The one writer of the spool: what both children have told waits here for the next commit, which is the accept point.
 
 Owns: the order of things. First the window remembers an event, then it leaves the spool; a message is judged as late as
 possible, so that one that stands in the output by then is neither decoded nor written.
@@ -8,15 +22,127 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
-from tie_forwarder.events.message import Message
+from tie_forwarder.events.message import Message, event_id
+from tie_forwarder.events.reasons import Reason
+from tie_forwarder.group.window import Arrival, Window
+from tie_forwarder.intake import Accepted, Filtered, Intake
+from tie_forwarder.records.dead_letter import render_refused
 from tie_forwarder.records.record import Record
-from tie_forwarder.spool import Changes, CorruptRow, Incoming, Outcome, Spool, merged
+from tie_forwarder.records.size import batch_bytes
+from tie_forwarder.spool import Changes, CorruptRow, Incoming, Outcome, Spool, merged, pack_id
 from tie_forwarder.supervisor.accounts import Accounts
-from tie_forwarder.supervisor.arrivals import Arrivals
-from tie_forwarder.supervisor.pace import Pace
-from tie_forwarder.supervisor.refusals import Refusal, dead_letter_of
-from tie_forwarder.supervisor.window import Window
+
+
+class Arrivals:
+    """Messages in the order in which they came. One thread."""
+
+    def __init__(self, *, intake: Intake, window: Window, accounts: Accounts) -> None:
+        self._intake = intake
+        self._window = window
+        self._accounts = accounts
+        self._held: list[Message] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._held)
+
+    def hold(self, messages: Sequence[Message]) -> None:
+        """Keeps messages for `take`."""
+        self._held += messages
+
+    def take(self) -> list[Incoming]:
+        """What is new among the held ones, decoded; the others and what is filtered are counted, and only that."""
+        held, self._held = self._held, []
+        found: list[Accepted] = []
+        for message in held:
+            name = event_id(message)
+            arrival = self._window.arrive(pack_id(name))
+            if arrival is not Arrival.NEW:
+                self._accounts.on_known(arrival, self._intake.kind_of(message))
+                continue
+            accepted = self._intake.accept(message, name)
+            if isinstance(accepted, Filtered):
+                self._accounts.on_filtered(accepted)
+                continue
+            found.append(accepted)
+        self._accounts.on_accepted(found)
+        return [Incoming(accepted.record, accepted.detection_time) for accepted in found]
+
+
+HELD_SECONDS = 0.2
+"""Longer than an event takes by way of the publishing member and the tail of this one."""
+_ALIVE_SECONDS = 1.0
+
+
+class Pace:
+    """The commit interval as it is now. One thread."""
+
+    def __init__(self, *, interval_seconds: float, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._interval = interval_seconds
+        self._monotonic = monotonic
+        self._seen_at = -_ALIVE_SECONDS
+
+    def on_seen(self) -> None:
+        """Records of another member stand in the output."""
+        self._seen_at = self._monotonic()
+
+    def on_turn(self) -> None:
+        """It is this member's turn to publish."""
+        self._seen_at = -_ALIVE_SECONDS
+
+    @property
+    def holds(self) -> bool:
+        """Whether another member publishes, so that what arrives is held for a moment."""
+        return self._monotonic() - self._seen_at < _ALIVE_SECONDS
+
+    @property
+    def interval_seconds(self) -> float:
+        """How long after one commit the next one may come."""
+        return max(self._interval, HELD_SECONDS) if self.holds else self._interval
+
+
+_FIRST_CUT_BYTES = 900_000
+_LEAST_BYTES = 64
+_LENGTH_BYTES = 8
+"""By how much the lengths before a value may grow with it."""
+
+
+class Refusal(NamedTuple):
+    """What the publisher reports of a record that Kafka refuses."""
+
+    code: str
+    detail: str
+    letter_bytes: int | None
+    """How large the dead letter may be as a batch of its own, as far as the publisher knows."""
+
+
+def dead_letter_of(record: Record, refusal: Refusal) -> Record | None:
+    """The dead letter that takes the record's place; None when even an empty one was refused.
+
+    What is too large is cut to what the dead letters' topic takes. Where that is not known, or was refused all the
+    same, it is cut below Kafka's default limit first and quartered from there. A dead letter that is refused for
+    another reason than its size can go nowhere.
+    """
+    size = len(record.value)
+    refused_before = record.destination == "dead_letter"
+    if refusal.code != "too_large":
+        if refused_before:
+            return None
+        return render_refused(record, reason=Reason.REFUSED_INVALID, detail=refusal.detail, keep_bytes=size)
+    if refused_before and size == 0:
+        return None
+    reason, detail = Reason.REFUSED_TOO_LARGE, refusal.detail
+    if refusal.letter_bytes is not None:
+        empty = render_refused(record, reason=reason, detail=detail, keep_bytes=0)
+        room = refusal.letter_bytes - batch_bytes(None, 0, empty.headers) - _LENGTH_BYTES
+        if not refused_before or room < size:
+            return render_refused(record, reason=reason, detail=detail, keep_bytes=min(size, room))
+    keep = _FIRST_CUT_BYTES if size > _FIRST_CUT_BYTES else size // 4
+    if keep < _LEAST_BYTES:
+        keep = 0
+    return render_refused(record, reason=reason, detail=detail, keep_bytes=keep)
+
 
 _RETRY_SECONDS = 1.0
 _MOST_UNPLACED = 500_000

@@ -8,10 +8,8 @@ from __future__ import annotations
 
 from tie_forwarder.records.formats.cloudevents import CLOUDEVENTS
 from tie_forwarder.records.formats.ecs import ECS
-from tie_forwarder.records.formats.format import Format, Origin
-from tie_forwarder.records.formats.json import JSON
+from tie_forwarder.records.formats.format import JSON, RAW, Format, Origin
 from tie_forwarder.records.formats.ocsf import OCSF
-from tie_forwarder.records.formats.raw import RAW
 
 FORMATS: dict[str, Format] = {form.name: form for form in (JSON, CLOUDEVENTS, ECS, OCSF, RAW)}
 

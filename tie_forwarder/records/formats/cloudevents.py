@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from tie_forwarder.events.event import Event, Kind
-from tie_forwarder.events.schema import DIALECT, json_schema
+from tie_forwarder.events.kinds import DIALECT, json_schema
 from tie_forwarder.records.formats.format import Format, Origin, Schema
 
 _TEXT = {"type": "string", "minLength": 1}

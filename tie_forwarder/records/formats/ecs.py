@@ -14,10 +14,10 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 
 from tie_forwarder.events.event import Event, Kind
-from tie_forwarder.events.schema import DIALECT
+from tie_forwarder.events.kinds import DIALECT
 from tie_forwarder.records.formats.format import Format, Origin, Schema
 from tie_forwarder.records.formats.words import file_name, rest_of, rest_schema
-from tie_forwarder.records.text import agent_id
+from tie_forwarder.records.record import agent_id
 
 VERSION = "8.17.0"
 

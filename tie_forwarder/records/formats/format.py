@@ -1,4 +1,9 @@
-"""What a format is, and what it is given beside the event."""
+"""What a format is, and what it is given beside the event.
+
+The format `json`: exactly the dict that dxltieclient's callback hands over.
+
+The format `raw`: the payload as it came from the fabric, trailing NUL bytes included.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from tie_forwarder.events.event import Event, Kind
+from tie_forwarder.events.kinds import json_schema
 from tie_forwarder.events.message import Message
 
 Schema = dict[str, Any]
@@ -55,3 +61,21 @@ class Format:
     """The value of the record. Never raises for a valid event."""
     schema: Callable[[Kind], Schema] | None
     """The JSON Schema of what it renders; None where it renders no JSON of its own."""
+
+
+def _render(event: Event, _: Origin) -> bytes:
+    """Compact UTF-8 JSON: known fields in alphabetical order, then unknown ones in wire order.
+
+    What is missing on the wire is missing here.
+    """
+    return event.kind.adapter.serializer.to_json(event.model, exclude_unset=True)
+
+
+JSON = Format(name="json", content_type=b"application/json", render=_render, schema=json_schema)
+
+
+def _raw_render(_: Event, origin: Origin) -> bytes:
+    return origin.message.payload
+
+
+RAW = Format(name="raw", content_type=b"application/octet-stream", render=_raw_render, schema=None)
