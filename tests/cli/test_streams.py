@@ -59,7 +59,6 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
         "schema": "schema",
         "demo": "demo --seconds 1",
         "healthcheck": f"healthcheck {config}",
-        "log-level": f"log-level info {config}",
         "completion": "completion bash",
         "version": "version",
         "usage": "check --nonsense",
@@ -78,7 +77,7 @@ def shell(command: str, **environment: str) -> subprocess.CompletedProcess[str]:
 NAMES = [
     "help", "version option", "run", "check", "connect", "connect as JSON", "status", "status as JSON", "spool",
     "spool check", "spool export", "tail", "simulate", "find", "dead-letters", "replay", "decode", "schema", "demo",
-    "healthcheck", "log-level", "completion", "version", "usage", "fault",
+    "healthcheck", "completion", "version", "usage", "fault",
 ]  # fmt: skip
 PRINTS = {"help", "version option", "connect", "connect as JSON", "status", "status as JSON", "decode", "schema"}
 PRINTS |= {"completion", "version", "check", "demo", "spool"}

@@ -11,7 +11,6 @@ from tests.harness.mosquitto import Mosquitto
 from tests.harness.topics import Topics
 from tests.harness.waiting import wait_until
 from tests.lifecycle.running import log_of, reload
-from tie_forwarder.cli import invoke
 
 
 def levels_of(forwarder: Forwarder, process: str | None) -> set[str]:
@@ -38,15 +37,14 @@ def test_the_start_is_summed_up_the_level_changes_at_run_time_and_the_end_has_th
     forwarder.wait_until(lambda f: f.ledger()["in_spool"] == 300, timeout=20.0)
     assert len(log_of(forwarder)) < 40, "nothing is said of single events"
     assert "debug" not in levels_of(forwarder, None)
-    assert invoke(["log-level", "debug", "--config", str(forwarder.config_file)]) == 0
+    forwarder.config["log"] = {"level": "debug"}
+    done = reload(forwarder)
+    assert (done["changed"], done["new_processes"]) == (["log.level"], [])
     changed = [line for line in log_of(forwarder) if line["event"] == "log.level_changed"]
     assert [line["to"] for line in changed] == ["debug"]
     wait_until(lambda: "debug" in levels_of(forwarder, "receiver"), timeout=20.0, what="the receiver's talk")
     forwarder.kill_part("publisher")
     wait_until(lambda: "debug" in levels_of(forwarder, None), timeout=20.0, what="the main process's talk")
-
-    done = reload(forwarder)
-    assert (done["changed"], done["new_processes"]) == (["log.level"], [])
     forwarder.signal(signal.SIGTERM)
     wait_until(lambda: not forwarder.alive, timeout=20.0, what="the end")
     last = log_of(forwarder)[-1]

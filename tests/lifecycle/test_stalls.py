@@ -51,6 +51,7 @@ def test_a_flow_that_hangs_or_fails_ends_the_process_so_that_it_is_started_anew(
     psutil.wait_procs(children, timeout=5.0)
     assert all(map(is_gone, children))
     assert event in [line["event"] for line in log_of(forwarder)]
+    assert (event == "flow.failed") or "in run_once" in forwarder.log(), "the stack of the thread that hangs"
 
 
 def test_children_that_die_or_hang_are_replaced_with_a_counted_reason(

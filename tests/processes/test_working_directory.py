@@ -109,7 +109,6 @@ def arguments(verb: str, file: str, tmp_path: Path) -> list[str]:
         "decode": [str(payload), "--config", file],
         "spool": ["status", "--config", file],
         "demo": ["--seconds", "1"],
-        "log-level": ["info", "--config", file],
         "completion": ["bash"],
     }
     return [verb, *of.get(verb, [] if verb in ("schema", "version") else ["--config", file])]

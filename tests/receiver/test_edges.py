@@ -23,7 +23,6 @@ from tests.harness.waiting import wait_until
 from tie_forwarder.demo.certificates import Authority
 from tie_forwarder.events.message import Message
 from tie_forwarder.processes.frames import Decoder, Kind, decode_messages
-from tie_forwarder.processes.memory import Thrift
 from tie_forwarder.receiver.process import ReceiverProcess
 from tie_forwarder.receiver.session import Session, broker_addresses, use_second_client_id, wait_for_a_broker
 from tie_forwarder.receiver.speedups import install_compiled_unpacker
@@ -84,13 +83,6 @@ def test_a_compiled_unpacker_that_is_missing_or_differs_is_left_out_with_a_warni
     events = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
     assert events[0] == "receiver.unpacker.missing"
     assert events[-1] == "receiver.unpacker.differs"
-
-
-def test_memory_is_given_back_once_after_a_burst_and_never_in_it() -> None:
-    thrift = Thrift()
-    looks = [thrift.look(count) for count in (0, 50_000, 100_000, 100_000, 100_000, 100_000, 100_000)]
-    assert looks == [False, False, False, False, False, True, False]
-    assert not any(thrift.look(100_010) for _ in range(10)), "a few are no burst"
 
 
 def test_a_broker_that_hangs_does_not_make_the_session_hang_up(mosquitto: Mosquitto) -> None:

@@ -33,7 +33,6 @@ VERBS = {
     "schema": Verb("tie_forwarder.cli.schema:schema", "Print the JSON Schema of an event."),
     "demo": Verb("tie_forwarder.cli.demo:demo", "Run everything on this machine, with embedded servers."),
     "healthcheck": Verb("tie_forwarder.cli.healthcheck:healthcheck", "Ask a running forwarder whether it is well."),
-    "log-level": Verb("tie_forwarder.cli.log_level:log_level", "Change the log level of a running forwarder."),
     "completion": Verb("tie_forwarder.cli.completion:completion", "Print the completion script of a shell."),
     "version": Verb("tie_forwarder.cli.version:version", "Show the versions of everything involved."),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterator
 from typing import Any
@@ -84,3 +85,12 @@ def log(level: int, event: str, **keys: Any) -> None:
 def log_exception(event: str) -> None:
     """Logs the exception being handled, with its traceback."""
     logging.getLogger("tie_forwarder").error(event, exc_info=True, extra={"keys": {}})
+
+
+def stacks() -> str:
+    """The stack of every thread of this process, its innermost call last."""
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    return "\n".join(
+        f"{names.get(ident, ident)}:\n{''.join(traceback.format_stack(frame))}"
+        for ident, frame in sys._current_frames().items()  # noqa: SLF001 - there is no other way
+    )

@@ -31,8 +31,7 @@ from tie_forwarder.kafka.schema_ids import SchemaIds
 from tie_forwarder.kafka.tail import Tail
 from tie_forwarder.kafka.transactions import Transactions
 from tie_forwarder.processes.link import ParentLink
-from tie_forwarder.processes.log import log, log_exception
-from tie_forwarder.processes.memory import Thrift
+from tie_forwarder.processes.log import log, log_exception, stacks
 from tie_forwarder.publisher.at_least_once import AtLeastOnce, Delivery
 from tie_forwarder.publisher.exactly_once import ExactlyOnce
 from tie_forwarder.publisher.listed_reader import ListedReader, UnlistedKind
@@ -278,18 +277,17 @@ class PublisherProcess:
         self._reports.error(verdict)
 
     def _report_status(self) -> None:
-        thrift = Thrift()
         while True:
             # Again and again, because a new log level comes with new handlers.
             self._repeats.attach()
             overrun = self._deadline.overrun()
             if overrun:
                 detail = f"{overrun} has not ended in time"
+                log(logging.ERROR, "publisher.stalled", detail=detail, stacks=stacks())
                 self._send_status()
                 self._report_error(Verdict(ErrorClass.TRANSIENT, "timeout", detail))
                 os._exit(_EXIT_AFTER_ERROR)
             self._send_status()
-            thrift.look(self._grants.through)
             time.sleep(_STATUS_SECONDS)
 
     def _send_status(self) -> None:

@@ -23,7 +23,6 @@ from tie_forwarder.events.message import Message
 from tie_forwarder.processes.frames import Kind, encode_messages
 from tie_forwarder.processes.link import ParentLink
 from tie_forwarder.processes.log import log, log_exception
-from tie_forwarder.processes.memory import Thrift
 from tie_forwarder.receiver.canary import TOPIC_PREFIX
 from tie_forwarder.receiver.presence import Presence
 from tie_forwarder.receiver.queue import MessageQueue
@@ -94,7 +93,6 @@ class ReceiverProcess:
         self._lost = ""
         self._closing = False
         self._sent_at = self._next_status = self._next_canary = 0.0
-        self._thrift = Thrift()
         group, member = config["group"], config["member"]
         self._presence = None if group is None else Presence(group=group, member=member)
         self._session = Session(
@@ -124,8 +122,6 @@ class ReceiverProcess:
             self._next_canary = time.monotonic() + self._canary_interval
             self._fly_canary()
         if self._news.is_set() or time.monotonic() >= self._next_status:
-            if not self._news.is_set():
-                self._thrift.look(self._queue.received - self._queue.depth)
             self._report()
         hand_over, canary = self._hand_over, self._session.canary
         if hand_over is not None and hand_over.is_done(received=self._queue.received, answers_for=canary.answers_for):

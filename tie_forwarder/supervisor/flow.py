@@ -22,7 +22,6 @@ from tie_forwarder.intake import Intake
 from tie_forwarder.log import Log
 from tie_forwarder.processes.child import Child
 from tie_forwarder.processes.frames import Kind, decode_messages
-from tie_forwarder.processes.memory import Thrift
 from tie_forwarder.spool import Spool
 from tie_forwarder.status.wording import describe
 from tie_forwarder.supervisor.accounts import Accounts, ReceiverAccount
@@ -111,7 +110,6 @@ class Flow:
         self._in_flight_through = 0
         """The last position that any publisher may have in flight, also one of a main process that was killed."""
         self._told_gap: Gap | None = None
-        self._thrift = Thrift()
         self._looked_at = monotonic()
         self.rescue: Rescue | None = None
         """The last time that the spool's file had lost its place."""
@@ -166,7 +164,6 @@ class Flow:
             self._commit()
         elif not self._writer.pending:
             self._spool.trim()
-            self._thrift.look(2 * self._spool.last_position - self._spool.events)
             self._accounts.on_idle(self._spool.events)
         self._peers.look(hears=self._receiver.hears)
         self._grant()

@@ -10,8 +10,6 @@ stands still, and only when nothing is wrong with it; until then the connections
 
 Intake as the configuration wants it, and its filters: read from their files at the start and at each reload.
 
-How much is logged at run time: by a changed configuration, or by the wish that `tie-forwarder log-level` leaves.
-
 Taking up a changed configuration at run time: what can be reloaded is, what cannot is said.
 """
 
@@ -23,6 +21,7 @@ import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,7 +32,6 @@ from tie_forwarder.errors import ForwarderError
 from tie_forwarder.filters import FilterSet, load_filters
 from tie_forwarder.intake import Intake
 from tie_forwarder.log import Log, set_level
-from tie_forwarder.log_level import take
 from tie_forwarder.settings import publisher_configuration, receiver_configuration
 from tie_forwarder.supervisor.guard import Guard
 from tie_forwarder.supervisor.receiver_guard import ReceiverGuard
@@ -194,31 +192,17 @@ class Filtering:
             self._log.info("filters.changed", not_forwarded=not_forwarded)
 
 
-class Verbosity:
-    """The log level of all three processes. Main thread."""
-
-    def __init__(self, guards: Sequence[Guard | ReceiverGuard]) -> None:
-        self._guards = guards
-        self._log = Log()
-
-    def look(self, config: Config) -> Config:
-        """The configuration with the level that was wished for, which is then in force. One look at the disk."""
-        level = take(config.spool.directory)
-        if level is None:
-            return config
-        self.set(level)
-        return config.model_copy(update={"log": config.log.model_copy(update={"level": level})})
-
-    def set(self, level: str) -> None:
-        """This level from now on. It is told at the more talkative of both levels."""
-        before, after = logging.getLogger().level, logging.getLevelName(level.upper())
-        if after > before:
-            self._log.info("log.level_changed", to=level)
-        set_level(level)
-        if after < before:
-            self._log.info("log.level_changed", to=level)
-        for guard in self._guards:
-            guard.say({"verb": "log_level", "level": level})
+def set_log_level(level: str, guards: Sequence[Guard | ReceiverGuard]) -> None:
+    """Set the level of this process and its children; announced at the more verbose of both levels. Main thread."""
+    before, after = logging.getLogger().level, logging.getLevelName(level.upper())
+    announce = partial(Log().info, "log.level_changed", to=level)
+    if after > before:
+        announce()
+    set_level(level)
+    if after < before:
+        announce()
+    for guard in guards:
+        guard.say({"verb": "log_level", "level": level})
 
 
 _NEED_A_RESTART = {

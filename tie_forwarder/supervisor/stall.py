@@ -5,6 +5,7 @@ Looks are counted, not seconds: a process that was stopped as a whole, or a mach
 
 from __future__ import annotations
 
+import faulthandler
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -40,7 +41,9 @@ class StallWatch:
 
 
 def end_at_once(loops: list[str]) -> None:
-    """Ends this process, with the loops that stand still in its log; never returns."""
+    """End this process, with the stalled loops in its log and the stack of every thread on standard error."""
     with suppress(Exception):
         Log().error("forwarder.stalled", loops=loops, exit_code=STALLED_EXIT_CODE)
+    with suppress(Exception):  # standard error may be closed
+        faulthandler.dump_traceback(all_threads=True)
     os._exit(STALLED_EXIT_CODE)

@@ -30,7 +30,7 @@ from tie_forwarder.supervisor.peers import Peers, WithheldTopics
 from tie_forwarder.supervisor.publisher_watch import PublisherWatch
 from tie_forwarder.supervisor.receiver_guard import ReceiverGuard
 from tie_forwarder.supervisor.receiver_watch import Reception
-from tie_forwarder.supervisor.reload import Certificates, Change, Filtering, Reload, Verbosity
+from tie_forwarder.supervisor.reload import Certificates, Change, Filtering, Reload, set_log_level
 from tie_forwarder.supervisor.signals import Wishes
 from tie_forwarder.supervisor.stall import STALLED_EXIT_CODE, StallWatch, end_at_once
 from tie_forwarder.supervisor.systemd import Notifier
@@ -115,7 +115,6 @@ class Supervisor:
             )
             self._server = Server(application=application, address=config.http.address)
         self._certificates = Certificates(monotonic=time.monotonic, first=found, in_use=lambda: self._reload.inputs)
-        self._verbosity = Verbosity([self._receiver_guard, self._publisher_guard])
         self._chronicle = Chronicle()
         self._notifier = Notifier()
         self._observation = Observation(
@@ -171,7 +170,6 @@ class Supervisor:
             self._take_new_configuration()
         elif (renewal := self._certificates.take_renewal()) is not None:
             self._take_up(self._reload.renewed(self._config, renewal), why="its certificate or secret was renewed")
-        self._config = self._verbosity.look(self._config)
         self._publisher_guard.tick()
         self._receiver_guard.tick()
         self._encourage()
@@ -252,7 +250,7 @@ class Supervisor:
         if change is not None:
             self._config = change.config
             self._filtering.load_again(change.config)
-            self._verbosity.set(change.config.log.level)
+            set_log_level(change.config.log.level, [self._receiver_guard, self._publisher_guard])
             self._take_up(change, why="its configuration has changed")
         self._notifier.ready_again()
 
