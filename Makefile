@@ -1,5 +1,5 @@
 # Every target works on a fresh clone: `setup` and the harness install what they need.
-.PHONY: setup demo test browser-test lint faults ten-faults bench monitoring lock clean install uninstall deb deb-test shipped picture dist dist-test sbom
+.PHONY: setup demo test quick browser-test lint faults ten-faults bench monitoring lock clean install uninstall deb deb-test shipped picture dist dist-test sbom
 
 PYTHON ?= python3
 VENV := .venv
@@ -38,6 +38,10 @@ test: lint
 	$(BIN)/python -m tests.harness.provision
 	$(BIN)/python -m pytest -m "$(EVERYDAY) and not quiet" --numprocesses 3 --dist worksteal
 	$(BIN)/python -m pytest -m quiet
+
+# For whoever changes a line: lint, types, and the tests that need no server, with a tenth of the random schedules.
+quick: lint
+	TIE_FORWARDER_SHARE=0.1 $(BIN)/python -m pytest -m "quick and not quiet and not long" --numprocesses 2 --dist worksteal --durations 3
 
 # The tests of the status page alone; PICTURES=FOLDER takes photographs of it.
 browser-test: setup

@@ -25,11 +25,22 @@ from tests.harness.server_process import processes_left
 from tests.harness.topics import Topics
 from tie_forwarder.demo.certificates import Authority
 
+SLOW = (
+    "browser/", "check/test_connect", "check/test_fabric", "check/test_machine", "cli/test_find", "cli/test_streams",
+    "cli/test_tail", "cli/test_simulate", "demo/", "distribution/", "docs/", "harness/", "http/test_status",
+    "lifecycle/", "processes/", "receiver/test_edges", "receiver/test_hazards", "receiver/test_road",
+    "supervisor/test_peers", "supervisor/test_renewal", "spool/test_tools", "systemd/",
+)  # fmt: skip
+"""Tests that need no server but start processes, and wait for them."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark tests by the servers that they ask for."""
+    """Mark tests by the servers that they ask for, and those that `make quick` runs."""
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
+        place = item.path.relative_to(Path(__file__).parent).as_posix()
+        if "provisioned" not in asked and not place.startswith(SLOW):
+            item.add_marker("quick")
         if asked & {"kafka", "make_kafka"}:
             item.add_marker("kafka")
         if asked & {"mosquitto", "fabric"}:

@@ -1,16 +1,7 @@
-"""The filters: which valid events are not forwarded, by trust level, by hash and by endpoint.
+"""Filters: which valid events are not forwarded, by trust level, by hash and by endpoint.
 
-Declarative and small: each filter is one question about one event, whose answer is final; there is no language. An
-event is filtered by what it says, never by what it does not say. What is filtered is counted, and nothing else is kept
-of it. `list_file.py` and `loading.py` read files; the filters themselves are pure.
-
-The filters that are in force together, and what each of them is.
-
-The filter by trust level: of a detection that of the endpoint, of a reputation change those after the change.
-
-The filters by list: of hashes, and of endpoints. A list is a set of digests, whatever stood in its file.
-
-From the configuration to the filters that are in force. Reads the list files, each time anew.
+Each filter is one question about one event. A missing field never causes an event to be filtered. A filtered event is
+counted and leaves no other trace. Everything but `load_filters` is pure.
 """
 
 from __future__ import annotations

@@ -1,13 +1,7 @@
-"""Repeats in the log: what says the same again and again is written a few times, and then counted.
+"""Logging for three processes, by the standard library alone: JSON, console or journal lines, and counted repeats.
 
-The same is the same event, at the same level, with the same texts; numbers, also those in a text, may differ. The count
-is told as `repeated` once the window of time is over: by the next of its kind, or when `tell` is called.
-
-Logging: one form for three processes, by the standard library alone, which keeps them small.
-
-An event is a dotted name with keys. The main process writes JSON, or coloured text on a terminal; a child always writes
-JSON to standard error, which the parent logs again under the child's name. Nothing is logged per event above DEBUG.
-Where standard error is systemd's journal, each line bears its priority as sd-daemon(3) describes it.
+A message that repeats is written a few times a minute, then counted. Values are made printable, so that nothing from
+the fabric can forge a line or drive a terminal.
 """
 
 from __future__ import annotations

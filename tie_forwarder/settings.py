@@ -1,12 +1,4 @@
-"""The name under which a group's replays publish; without kafka-python, for who only wants to know it.
-
-The schema of a kind's records as a schema registry is given it.
-
-In draft-07, the newest that every registry can compare with an earlier version and every deserialiser reads. What the
-models make of it differs from draft 2020-12 in the names of two keywords only.
-
-What each child is told at its start, made from the configuration.
-"""
+"""What each child and each command receives, made from the configuration."""
 
 from __future__ import annotations
 

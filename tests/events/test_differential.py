@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from tests.differential.comparison import Comparison, DifferenceError
@@ -9,7 +11,7 @@ from tests.differential.run import compare
 from tests.differential.variations import Variation
 from tie_forwarder.events.kinds import KINDS
 
-SHORT, LONG = 10_000, 100_000
+SHORT, LONG = int(10_000 * float(os.environ.get("TIE_FORWARDER_SHARE", "1"))), 100_000
 REASONS = {
     "bad_field", "bad_hash", "duplicate_key", "nan", "no_hashes", "not_an_object", "not_json", "not_utf8", "too_deep",
 }  # fmt: skip

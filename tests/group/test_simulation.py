@@ -14,7 +14,8 @@ from tests.simulation.measures import PLANS
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.schedule import simulate
 
-SCHEDULES = int(os.environ.get("TIE_FORWARDER_SCHEDULES", campaign.SCHEDULES))
+SHARE = float(os.environ.get("TIE_FORWARDER_SHARE", "1"))
+SCHEDULES = int(os.environ.get("TIE_FORWARDER_SCHEDULES", SHARE * campaign.SCHEDULES))
 """More of them for a night: the seeds count from 0."""
 
 

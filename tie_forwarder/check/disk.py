@@ -1,8 +1,6 @@
-"""Which file system a path is on, as the kernel tells it in /proc/self/mountinfo (proc(5)).
+"""The disk of the spool: permissions, kind, room, and how long a flush takes. What is written is removed again.
 
-A call that may hang, bounded: a file may be on a disk that does not answer, or be a pipe that nobody writes.
-
-The disk of the spool: rights, kind, room, and how long a flush takes. What is written is gone when it is closed.
+Each call that may hang is bounded: a file may be on a disk that does not answer.
 """
 
 from __future__ import annotations

@@ -1,14 +1,4 @@
-"""Names of hosts, looked up with a limit: the system's resolver may take half a minute, and cannot be interrupted.
-
-The first packets of MQTT 3.1.1 (OASIS standard, section 3.1 and 3.2) on a plain blocking socket.
-
-What went wrong in a handshake, in words, and what is to be done about it.
-
-One broker of the fabric: its name, its port, TLS, its welcome, then a session as the receiver has it.
-
-TLS and the welcome are asked by a plain socket with dxlclient's settings, because dxlclient does not tell what a broker
-has said. It does not compare host names, so neither does this.
-"""
+"""One broker of the fabric: name, port, TLS and welcome, then a session as the receiver uses it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What was found of one thing, in words and as JSON.
-
-Every line that there is, by its code, with what it says; `docs/check.md` has the same table.
-"""
+"""The findings of `check --connect`: every line that can appear, and what was found."""
 
 from __future__ import annotations
 

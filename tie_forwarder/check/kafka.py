@@ -1,9 +1,4 @@
-"""This machine's clock against Kafka's, judged. Brokers refuse a record whose time is too far from their own. Pure.
-
-Transactions: whether the cluster can do them, and whether this user may.
-
-Kafka: its servers and the login, the cluster and its brokers, then topics, transactions and the clock.
-"""
+"""Kafka: servers and login, the cluster, topics, transactions and rights, and its clock against this machine's."""
 
 from __future__ import annotations
 

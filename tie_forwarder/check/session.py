@@ -1,13 +1,4 @@
-"""The lines that an area will have, so that each of them is told where the area does not come to them. Pure.
-
-What there is to try, made from the configuration: for each area its module and its settings as plain values.
-
-Reads `dxlclient.config` and the secret files, which may hang: whoever calls it bounds it.
-
-One area, tried in a process of its own that is ended when its time is up.
-
-The whole trial: everything side by side, each in its own process, and an end in time whatever hangs.
-"""
+"""The whole check: all areas side by side, each in its own process, with an end in time whatever hangs."""
 
 from __future__ import annotations
 

@@ -1,10 +1,4 @@
-"""How large the largest record of each topic is: that of an event as large as DXL carries, as it is configured here.
-
-Made by intake itself, with every header as long as it can be. The payload is one long text, which no format escapes or
-repeats; a payload of nothing but numbers such as 1e15 would grow further.
-
-What an output topic must be: judged by what Kafka tells of it. Pure.
-"""
+"""What an output topic must be, judged by what Kafka tells of it, and the largest record each may receive. Pure."""
 
 from __future__ import annotations
 

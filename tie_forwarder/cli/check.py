@@ -1,8 +1,7 @@
-"""The findings of a trial, shown: on a terminal aligned, with colours and signs, else a line each, or as JSON.
+"""`tie-forwarder check`: the effective configuration, one option per line, and every fault with its remedy.
 
-`tie-forwarder check`: the effective configuration, one option a line, and every fault with its remedy.
-
-Connects to nothing without `--connect`, and changes nothing with it. Secrets show only as set or not set.
+With `--connect`, tries everything the service needs and shows the findings: aligned on a terminal, else as lines or
+JSON.
 """
 
 from __future__ import annotations

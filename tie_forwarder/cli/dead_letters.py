@@ -1,9 +1,7 @@
-"""A dead letter in words and as JSON. What is returned here is fit for a terminal.
+"""`tie-forwarder dead-letters`: list what is dead and why, or show one letter whole.
 
-`tie-forwarder dead-letters`: lists what is dead and why, or shows one letter whole.
-
-A payload may be anything, and may have been made to harm whoever looks at it: nothing of it comes to a terminal but
-escaped. Its bytes are written only to a file that did not exist, or to a pipe.
+A payload may have been made to harm whoever looks at it: it reaches a terminal only escaped. Its bytes are written only
+to a new file or a pipe.
 """
 
 from __future__ import annotations

@@ -1,10 +1,6 @@
-"""What somebody looks for: one event by its id, or all that are about a file, by its SHA-256.
+"""`tie-forwarder find`: where an event is, or all events about a file.
 
-A place where an event was seen, with the times that are known of it. Values as they came: not fit for a terminal.
-
-The search itself: the whole spool, then the dead letters and the output of a stretch of time.
-
-`tie-forwarder find`: where an event is, or all events about a file.
+Looks into the spool first and into Kafka afterwards, so that what is published meanwhile is not missed. Only reads.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""`--since`: a moment, as a person gives it.
-
-A file that a verb writes: a new one, for its owner only; never over another one, and never through a link.
-
-How far a verb has come: a bar on a terminal, a line now and then otherwise; always on standard error.
-"""
+"""What several commands share: `--since`, new files for their owner only, and progress on standard error."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""What the verb `spool` says, in words and as JSON. What is returned here is fit for a terminal.
-
-`tie-forwarder spool`: what is in a spool, whether it is sound, its events as NDJSON, and its repair.
-
-All but `repair` only read, so they may be used beside a running daemon.
-"""
+"""`tie-forwarder spool`: what is in a spool, whether it is sound, its events as NDJSON, and repairing it."""
 
 from __future__ import annotations
 

@@ -1,11 +1,4 @@
-"""Where `status` has its report from: a running forwarder or, where none answers, what the spool's directory tells.
-
-A report of /status as lines for a terminal: the state and what to do first, then the flow, then the rest.
-
-Every text may have come from an enemy, so nothing of it reaches a terminal but printable.
-
-`tie-forwarder status`: how a forwarder is, from itself or, when it is down, from its spool.
-"""
+"""`tie-forwarder status`: the state of a forwarder, from itself or, if it is down, from its spool."""
 
 from __future__ import annotations
 

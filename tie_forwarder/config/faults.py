@@ -1,14 +1,6 @@
-"""What is wrong with a configuration: one sentence for each fault, and the error that carries all of them at once.
+"""What is wrong with a configuration: one sentence per fault, with its place and remedy.
 
-Never holds a secret: whoever makes a `Fault` for an option that is one leaves `value` out.
-
-The tree of options that the models span: what is a section, whose values may be shown, which names there are.
-
-Knows no values.
-
-Turns what the models refuse into faults that a person can act on.
-
-A value is shown only where its option is known to hold no secret.
+Also the tree of options that the models span, which says whose values may be shown: all others may be secrets.
 """
 
 from __future__ import annotations

@@ -1,13 +1,4 @@
-"""The `kafka.security` section: TLS and SASL, as the publisher hands them to its client.
-
-Secrets that stand in files are read when they are asked for, so that a new producer sees a rotated one.
-
-The `kafka.schema_registry` section: where the schemas of the records are registered, if at all.
-
-The `kafka` section: the cluster, the topics, and how records are made and delivered.
-
-Options of the producer are passed through to kafka-python; those that would break the guarantee are refused.
-"""
+"""The `kafka` section: the cluster, its security, the topics, the schema registry, and how records are delivered."""
 
 from __future__ import annotations
 

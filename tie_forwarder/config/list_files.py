@@ -1,6 +1,6 @@
-"""Reads the list files: one entry a line, blank lines and comments (`#` at the start, or after a blank) left out.
+"""Read the lists that `filters` names: one entry per line, blank lines and comments ignored.
 
-A line that is none spoils the whole file: half a list would forward, or filter, what nobody meant.
+One bad line makes the whole file invalid: half a list would forward, or filter, what nobody meant.
 """
 
 from __future__ import annotations

@@ -1,10 +1,6 @@
-"""Takes options from environment variables: `TIE_FORWARDER_<SECTION>__<OPTION>`, deeper levels after further `__`.
+"""Load the configuration: file, then environment, then flags. Later ones win, option by option.
 
-Variables with the prefix but without `__` are left alone: Kubernetes makes such ones for a service of that name.
-
-Puts the configuration together: file, then environment, then flags; the later one wins, option by option.
-
-Reads only the configuration file; whether the files that it names are there is `verify`'s question.
+Environment variables are `TIE_FORWARDER_<SECTION>__<OPTION>`. Every fault is reported at once.
 """
 
 from __future__ import annotations

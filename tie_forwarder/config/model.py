@@ -1,7 +1,4 @@
-"""Where each value of the configuration came from, so that a fault can name the line or the variable to change.
-
-The whole configuration as one frozen model, and where each of its values came from.
-"""
+"""The whole configuration as one frozen model, and where each of its values came from."""
 
 from __future__ import annotations
 

@@ -1,13 +1,4 @@
-"""The `dxl` section: the fabric, the events to take from it, and how deafness is noticed.
-
-The `filters` section: which events are not forwarded. Off by default; what stands in the lists is read elsewhere.
-
-The `group` section: the forwarders that share one output, and when one of them takes over from another.
-
-The `spool` section: where accepted events wait for Kafka, and what happens when there is no more room.
-
-The small sections about the process itself: `http`, `log` and `shutdown`.
-"""
+"""The small sections of the configuration: `dxl`, `filters`, `group`, `spool`, `http`, `log` and `shutdown`."""
 
 from __future__ import annotations
 

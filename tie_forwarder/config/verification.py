@@ -1,11 +1,4 @@
-"""What other users of this machine can do with the files that the configuration names: read secrets, write or replace.
-
-These are warnings: the forwarder works, and in a container there may be no other user.
-
-What can only be seen on this machine: the files and directories that the configuration refers to.
-
-Changes nothing and asks no network.
-"""
+"""Check what the configuration refers to on this machine: files, directories, certificates and their permissions."""
 
 from __future__ import annotations
 

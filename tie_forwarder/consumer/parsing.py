@@ -1,12 +1,4 @@
-"""The formats that a forwarder writes (`kafka.format`), told apart by what stands in the record.
-
-`json` and `raw` hold the event in the value, `cloudevents` inside of a CloudEvent in structured mode. `ecs` and `ocsf`
-are the documents of other standards, for which this package has no models.
-
-What stands in the dead-letter topic, as a consumer reads it: dead letters, and markers of the replayed ones.
-
-From a record to its event: headers and value say what it is, and the value holds it.
-"""
+"""From a record to its typed event: headers and value say what it is, and the value holds it."""
 
 from __future__ import annotations
 

@@ -1,10 +1,6 @@
-"""Why a record holds no event that `parse` could give: a class for each sort, under one that catches all.
+"""A Kafka record as any client hands it over, and the errors for records that hold no event.
 
-Each names the record's place and says why in one sentence. None of them quotes the record's value.
-
-A Kafka record as any client hands it over: kafka-python and aiokafka have attributes, confluent-kafka methods.
-
-Owns: what differs between the clients. Must not: know what the record means.
+No error quotes the record's value.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
-"""The dead letters as they stand in Kafka: what each says, and how they are replayed.
+"""The dead letters in Kafka: what each says, and how they are replayed.
 
-`letter.py` reads a record of their topic, `topic.py` all of them up to an end that is fixed beforehand, `replay.py`
-judges them by today's rules, `counts.py` keeps the score. Nothing here knows of kafka-python: `kafka_queries` reads,
-`publisher/replaying.py` writes.
+`letters` reads their topic up to an end fixed beforehand, `replay` judges them by today's rules, `producer` publishes
+what is valid now, each event and its marker in one transaction.
 """

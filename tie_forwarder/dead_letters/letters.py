@@ -1,14 +1,7 @@
-"""A record of the dead-letter topic: a dead letter, a marker that one was replayed, or what others have written there.
+"""The dead-letter topic: what each record is, which ones to select, and reading all up to a fixed end.
 
-Every header comes from the topic, where anybody with the right to write may have put it: nothing is trusted.
-
-Which dead letters somebody wants to see, or to have replayed.
-
-The dead-letter topic, read from its beginning to an end that was fixed beforehand, twice if need be.
-
-Markers stand behind their letters, so what is known of a letter is known only when all has been read. The first reading
-takes the markers, which are small; the second one takes the letters, one after the other, so that memory does not grow
-with them.
+Headers may come from anyone with the right to write, so nothing in them is trusted. Markers come after their letters,
+so the topic is read twice: first the markers, which are small, then the letters one by one.
 """
 
 from __future__ import annotations

@@ -1,11 +1,4 @@
-"""The score of a replay: what became of the letters, by the reason for which they were dead.
-
-The replay: each dead letter is judged again by today's rules, and what is valid now is published, once.
-
-The order is what makes it once. The outlet first fences every other replay and ends what hangs of earlier ones; then
-the end of the topic is fixed, and everything up to it is read for markers; only then anything is published. Each event
-goes into Kafka in one transaction with its marker, so that there are both or neither, wherever this process dies.
-"""
+"""The replay: each dead letter is judged by today's rules, and what is valid now is published once."""
 
 from __future__ import annotations
 

@@ -1,13 +1,4 @@
-"""What a synthetic TIE server knows: endpoints, files, and the certificates that sign some of them.
-
-Owns: what they look like on the wire. Made once from a random generator, so that the same seed makes the same ones.
-
-Synthetic TIE events, in the form in which a TIE server puts them on the wire.
-
-Owns: what they look like. Must not: do I/O or keep time by itself; the same seed and clock give the same payloads.
-
-Steady pacing by a monotonic clock.
-"""
+"""Synthetic TIE events, as a TIE server puts them on the wire, at a steady pace."""
 
 from __future__ import annotations
 

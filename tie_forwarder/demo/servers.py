@@ -1,19 +1,4 @@
-"""The configuration that the demo gives to the daemon: text for people to read, and to start from.
-
-Writes the standard `dxlclient.config`, as `python -m dxlclient provisionconfig` would for a real fabric.
-
-Owns: that file's form. Must not: connect to anything.
-
-The embedded Kafka: the broker `tansu`, which keeps everything in memory, in a process of its own.
-
-Owns: that process and its port. Must not: stand in for Kafka where promises are tested: it shows aborted records to
-read_committed consumers, and has no replication.
-
-The servers around the daemon: a fabric and a Kafka, each embedded unless the user has one.
-
-Owns: what runs, from `start()` to `stop()`, and the dxlclient.config files by which the daemon and the simulation
-connect. Must not: know of the daemon.
-"""
+"""The servers around the daemon, each embedded unless the user has one, and the configuration for them."""
 
 from __future__ import annotations
 

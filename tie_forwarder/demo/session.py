@@ -1,9 +1,4 @@
-"""The daemon as the demo runs it: the real one, as a child process, asked over its own HTTP port.
-
-The demo from its start to its end: servers, the real daemon, a simulation, and what arrives in Kafka.
-
-Owns: the order of starting and stopping, all in one temporary directory. Leaves nothing behind: no process and no file.
-"""
+"""The demo from start to end: servers, the real daemon, a simulation, and what arrives in Kafka."""
 
 from __future__ import annotations
 

@@ -1,9 +1,4 @@
-"""Reads what arrives in Kafka on a thread, while the demo goes on publishing.
-
-How the demo looks: the configuration, a line for each record, the ledger.
-
-Owns: what is printed, and that nothing from a payload reaches the terminal raw. Colours only on a terminal.
-"""
+"""How the demo looks: the configuration, one line per record read back from Kafka, the ledger."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""The TIE events: what a DXL message must be to count as one, and how its payload becomes a validated model.
+"""What a valid TIE event is, and how the payload of a DXL message becomes one.
 
-A *kind* (`kinds.py`) is one module: its DXL topic, CloudEvents type, pydantic model and wire transformation.
-`document.py` reads the JSON of every kind, `digests.py` the hashes, `decoding.py` puts them together; `reasons.py` is
-the closed set of reasons why a payload is no event, `identity.py` names each event. Nothing here does I/O or knows of
-Kafka.
+Each kind is a module with its DXL topic, CloudEvents type, pydantic model and wire form. `decoding` reads the JSON of
+every kind; `reasons` is the closed set of reasons why a payload is invalid; `message` names each event. Pure: nothing
+here does I/O or knows Kafka.
 """

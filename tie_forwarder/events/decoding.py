@@ -1,10 +1,4 @@
-"""The JSON document of a payload: strict where Python's own reader is lenient, and fast for what is plain.
-
-It reads exactly what `json.loads` reads, in the same order of keys, less what has no single meaning downstream: NaN and
-Infinity, duplicate keys, half surrogate pairs, unbounded nesting. It knows nothing of events.
-
-From the payload of a DXL message to a validated event.
-"""
+"""From the payload of a DXL message to a validated event: strict JSON first, then the kind's model."""
 
 from __future__ import annotations
 

@@ -1,10 +1,4 @@
-"""The hashes of a TIE event: a list of `{"type", "value": <base64>}` on the wire, a dict of type and hex downstream.
-
-For what is valid the result is that of dxltieclient. What dxltieclient delivers wrongly (hex where base64 belongs, junk
-characters, a type twice) or loses is refused here.
-
-The types of fields that the event models share, and the leniency of TIE producers: integers that come as strings.
-"""
+"""The field types that the event models share: hashes, and integers as lenient as TIE's producers need."""
 
 from __future__ import annotations
 

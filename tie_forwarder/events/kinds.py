@@ -1,7 +1,4 @@
-"""The kinds of TIE events that the forwarder knows, by name and by DXL topic.
-
-The JSON Schema of what a kind's records hold, made from its model, for those who read the records.
-"""
+"""The kinds of event, by name and by DXL topic, and the JSON Schema of each."""
 
 from __future__ import annotations
 

@@ -1,10 +1,6 @@
-"""The DXL topics: one for each kind of event, by its name, and those of the forwarders themselves.
+"""A raw DXL message, the topics, and the id of an event, which is the same on every forwarder.
 
-Imports nothing, since the receiver loads it too.
-
-The DXL message as the receiver took it: raw, before anything could be lost in decoding.
-
-The name of an event: the same on every forwarder that receives it, so that it stands once in Kafka.
+Loads nothing but the standard library: the receiver imports it too.
 """
 
 from __future__ import annotations

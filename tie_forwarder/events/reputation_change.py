@@ -1,10 +1,6 @@
-"""What the reputation changes of files and of certificates have in common: dxltieclient has one callback for both.
+"""The reputation changes of files and of certificates: their kinds, models and wire form.
 
-So a field that belongs to one of them only is read in the other as well, and is unknown there.
-
-The reputation change of a file: what one of the providers holds of it is no longer what it was.
-
-The reputation change of a certificate: what one of the providers holds of it is no longer what it was.
+dxltieclient transforms both with one callback, so both accept whatever may occur in either.
 """
 
 from __future__ import annotations

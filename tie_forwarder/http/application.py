@@ -1,8 +1,6 @@
-"""The board: what the main loop writes down each turn, and the HTTP threads read.
+"""The WSGI application, and the board that the main loop posts on and the HTTP threads read.
 
-The front page: the status page of the last notice, rendered once however many browsers ask for it.
-
-The WSGI application.
+No request touches dxlclient, Kafka or the spool. The page is rendered once per notice, however many browsers ask.
 """
 
 from __future__ import annotations

@@ -1,10 +1,4 @@
-"""Waitress's server with a bound on how many connections there are and how long each may live.
-
-Waitress alone stops accepting when many connections are open, keeps one that sends a byte now and then for ever, and
-never closes one that does not read its answer. Here the oldest connection makes room for a new one, whatever it does.
-
-Serving the application over HTTP, on a thread of its own.
-"""
+"""Serving over HTTP on a thread of its own, with bounds on the number and lifetime of connections."""
 
 from __future__ import annotations
 

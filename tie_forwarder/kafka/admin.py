@@ -1,13 +1,4 @@
-"""How the output topics are configured, as far as the publisher has to know it: what Kafka forgets, and what it takes.
-
-Owns: the questions to Kafka about it. Must not: hold up or end anything. Where Kafka does not tell a setting, as to a
-user without the right DescribeConfigs, nothing is concluded from that.
-
-What `check --connect` asks Kafka: questions that change nothing, with plain values as answers.
-
-Owns: one short-lived administrative client. Must not: judge an answer, or initialise a transactional id, which would
-fence the member that publishes. Every failure is a PublisherError with its true cause.
-"""
+"""Questions to Kafka's admin API that change nothing: topics and their settings, rights, clock, quorum."""
 
 from __future__ import annotations
 

@@ -1,11 +1,6 @@
-"""Asking Kafka why nothing moves: a handshake, then an administrative client with short timeouts, the output topics.
+"""Why nothing moves, asked of Kafka with short time-outs, and the seat of the publishing member.
 
-The seat of the publishing member: left vacant in an orderly way, so that a standby need not wait.
-
-No topic and no further service is needed: Kafka's transaction coordinator keeps, with every transactional id, the
-time-out that its last initialisation asked for. Whoever leaves initialises once more with an odd time-out that nobody
-uses otherwise; whoever takes over initialises with the usual one. It is a hint only: safety rests on fencing alone, and
-a false hint makes a member take over early, nothing more.
+A member that leaves in order leaves its seat vacant, so that a standby need not wait for the takeover time.
 """
 
 from __future__ import annotations

@@ -1,12 +1,6 @@
-"""Kafka's errors in classes, by what the publisher does about them: retry, wait for a person, this record only.
+"""Kafka's errors in classes, by what the publisher does about them, and their true causes.
 
-Numbers are the error codes of the Kafka protocol (kafka.apache.org/protocol, "Error Codes"). kafka-python carries the
-number in `errno`, and where it wraps an error in a plain `KafkaError`, only in its text as "[Error NN]".
-
-The true causes of failed connections, which kafka-python shows in its log alone.
-
-Every authentication, TLS and protocol fault looks like a retriable timeout to the caller, and at run time like nothing
-at all. The cause stands as an exception among the arguments of a log record of `kafka.net`, or in its text.
+kafka-python shows TLS and authentication failures as time-outs; the cause is only in its log, where `Causes` listens.
 """
 
 from __future__ import annotations

@@ -1,15 +1,7 @@
-"""The few requests of Kafka's protocol that come before any other, on a plain blocking socket.
+"""A handshake with a broker, TLS and login included, without kafka-python: it tells for certain what is wrong.
 
-Encoding as in kafka.apache.org/protocol: a length, then api key, version, correlation id, client id, body. Must not:
-judge an answer, or open a connection.
-
-Shaking hands with a broker as a client does, TLS and login included, to know for certain why a connection fails.
-
-kafka-python turns every refusal into a time-out, and loses the broker's reason when the end of the connection arrives
-with it. Here a plain blocking socket makes the first requests of the protocol (`wire`) and looks at each answer. Must
-not: send anything else, or keep a connection.
-
-Waiting for Kafka without kafka-python: a handshake costs little, while a producer that fails is thrown away.
+Also waits for Kafka that way, since a producer that fails leaks threads. The requests are those of Kafka's protocol
+guide: ApiVersions, SaslHandshake, SaslAuthenticate.
 """
 
 from __future__ import annotations

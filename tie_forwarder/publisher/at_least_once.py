@@ -1,12 +1,6 @@
-"""Delivering a batch at least once: send all, look at every future, and find the one record that Kafka refuses.
+"""Delivery at least once, for clusters without transactions: one member, the idempotent producer.
 
-An idempotent producer that has met a refused record fails every later record with that record's error, so no record is
-judged by it: the failed ones are sent again, each alone, on a new producer. Only what fails alone again is refused.
-
-Delivery for clusters without transactions: one member, the idempotent producer, no tail of the output.
-
-After a crash, or where Kafka's answer was lost, records may stand in Kafka twice; none is lost, and order per key
-holds.
+A batch is sent, every future is looked at, and the one record that fails is found by sending it alone.
 """
 
 from __future__ import annotations

@@ -1,11 +1,7 @@
-"""What the publisher tells its parent, as frames. Their order is part of the contract: what was published or seen is
-told before how far the tail has come, since the parent remembers both for the next publisher.
+"""The publisher and its parent: reports as frames, grants, barriers, and log lines that repeat.
 
-How far the publisher may read: what it has been granted may be in flight, and no full spool drops it.
-
-Barriers between the publisher and its parent: everything that was reported before has been applied to the spool.
-
-A log line that repeats itself is logged once in a while: kafka-python warns of every single attempt.
+The order of the reports is part of the contract: after a barrier's answer, everything reported before it has been
+applied. The publisher reads no further than it was granted.
 """
 
 from __future__ import annotations

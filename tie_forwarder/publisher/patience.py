@@ -1,8 +1,4 @@
-"""How long the publisher waits for Kafka, and what it finds out meanwhile.
-
-Standing still is normal while Kafka is away, or while a quota holds this client back. It is not while Kafka answers and
-all is well: then the producer is in one of the states that it never leaves, and has to go.
-"""
+"""How long the publisher waits for Kafka, and what it finds out meanwhile."""
 
 from __future__ import annotations
 

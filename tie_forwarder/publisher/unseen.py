@@ -1,14 +1,7 @@
-"""Reading up to a mark: whether it comes nearer, and where it does not, whose fault that is.
+"""Between commit and proof: rows whose commit has returned until readers see their records.
 
-Two things keep it away while Kafka answers. An open transaction of somebody else holds back what stands behind it: it
-ends by that producer, its time-out or an administrator, and until then it is waited for, and told. Or the consumer has
-come into a state that it does not leave: then the process has to go.
-
-Rows whose commit has returned, until readers can see their records: only then they may leave the spool.
-
-Kafka answers a commit when the decision is in its log, and writes the transaction's end into the partitions afterwards.
-Killed in between, it can take those partitions for deleted when it is back, and write no end at all: the records stay
-hidden, and go with the next abort by the same id. So the last stable offset is the proof.
+`Mark` reads up to a mark and finds out what keeps it away: an open transaction of another producer is waited for and
+named; a consumer that is stuck ends the process.
 """
 
 from __future__ import annotations

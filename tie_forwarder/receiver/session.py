@@ -1,14 +1,9 @@
-"""Waiting for a broker without dxlclient: a plain connect costs nothing, a DXL client that fails leaks its threads.
+"""One connection to the fabric, from connect to loss, with dxlclient's traps disarmed.
 
-One connection to the fabric, from connect to its loss: dxlclient, used so that none of its traps is stepped in.
-
-Facts of dxlclient 5.7 that this module lives with: the keepalive defaults to 30 minutes and is set in code only; the
-CONNACK code is ignored and SUBACK 0x80 counts as success, so both are looked at here; its reconnect can end without a
-thread and without a word, so it is switched off; `connected` and `current_broker` block, so they are never asked.
-
-Its MQTT client closes the connection when a ping has no answer for one keepalive. A broker that hangs and goes on would
-then have lost our subscriptions and everything it had queued for them. So no pings are sent once the broker has
-accepted the connection: the canary is the traffic that a broker wants to see, and the canary decides.
+dxlclient ignores the CONNACK code and takes SUBACK 0x80 for success, so both are read here. No MQTT pings are sent once
+the broker has accepted the connection: the MQTT client would hang up when an answer queues behind a burst. The canary
+is the traffic that the broker wants to see, and the canary decides. Waiting for a broker uses plain TCP: it costs
+nothing, while a DXL client that fails leaks threads.
 """
 
 from __future__ import annotations

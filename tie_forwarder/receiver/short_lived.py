@@ -1,12 +1,6 @@
-"""A connection to the fabric for a verb that runs for a while: it is told what is wrong and ends, where a daemon mends.
+"""A fabric connection for commands: it fails with the cause instead of recovering as the daemon does.
 
-Owns: one dxlclient, from connect to destroy, both within a time limit. dxlclient by itself blocks for ever when no
-broker answers, prompts for passwords, and says why only in its log.
-
-One broker, tried as the receiver uses it: a session with its subscriptions, and a canary that must come back.
-
-It connects under a client id of its own: two clients of one id throw each other out without end, and the service may
-be connected with the same file. Whoever runs it ends with its process, since dxlclient leaves threads that never end.
+`BrokerTrial` tries one broker for `check --connect`: a session with its subscriptions, then a canary.
 """
 
 from __future__ import annotations

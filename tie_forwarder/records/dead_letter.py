@@ -1,10 +1,4 @@
-"""The dead letter: the bytes that are no event, or that Kafka refused, and headers that say why and whence.
-
-What a replay writes: the record of an event that had been a dead letter, and the marker beside the letter.
-
-Both go into Kafka in one transaction. Neither has the header `ce_forwarder`: no member of the group has published
-them, and so no member takes them for a sign of life, nor for the record of an event that it waits for.
-"""
+"""Dead letters, and the records of a replay: the event and the marker that says it was replayed."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""The Kafka record as it stands in the spool: rendered once, at intake, and only sent afterwards.
-
-Text for headers: bounded and printable, whatever the fabric sent; times in RFC 3339.
-"""
+"""A Kafka record as the spool holds it, its row, and text that is safe in a header."""
 
 from __future__ import annotations
 

@@ -1,10 +1,6 @@
-"""The wire format of schema registries: a zero byte and the id of the value's schema come before the value.
+"""What a record's bytes reveal: a schema registry's prefix, and the format of the value.
 
-No format of ours begins with a zero byte, so a value says by itself whether it has them.
-
-In which format a record was rendered, seen from the record: it may have waited in the spool while that was changed.
-
-Loads nothing of the formats, which need more than the publisher has; a test holds it against them.
+A registry's prefix is a zero byte and the schema's id. No format begins with a zero byte.
 """
 
 from __future__ import annotations

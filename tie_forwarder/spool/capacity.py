@@ -1,10 +1,4 @@
-"""Room on the disk that is kept for the day on which there is none.
-
-A full disk refuses even the removal of rows, because SQLite writes a log first. The reserve is a file of plain length;
-giving it up lets the log be moved into the spool's file, after which both can be written again within their own space.
-
-Room under a limit: which stored rows and which incoming ones give way, as the policy says.
-"""
+"""Capacity: which rows give way at the limit, and the reserve that lets a full disk be written again."""
 
 from __future__ import annotations
 

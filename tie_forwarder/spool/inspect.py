@@ -1,13 +1,6 @@
-"""A glance at a spool from outside: what is in it and who holds it, without its lock and without a change to it.
+"""Inspecting a spool from outside, beside its daemon or without one. Only reads.
 
-Blocks for the disk: counting walks through an index. A writer beside it is not held up.
-
-Reading a whole spool from outside, beside its daemon or without one: nothing is written, not even a suspicion.
-
-Rows come in short transactions, so that a daemon's checkpoints are not held up. Where the structure of the file is
-damaged, what can still be reached comes after what came in order.
-
-Examining a spool without a change to it: is every row sound, and what would a repair do?
+`glance` is cheap and needs no lock, `Survey` reads every row, `examine` verifies every row and says what a repair does.
 """
 
 from __future__ import annotations

@@ -1,13 +1,8 @@
-"""The suspicion that the file is damaged, kept as a file: the next start then mends the spool, whatever it looks like.
+"""Opening the spool whatever state it was left in: damage is set aside and counted, the readable rest is kept.
 
-The check at start cannot find everything, and what it misses would end the process again and again. Whoever meets
-damage while running, the writer or a reader in another process, leaves this note.
-
-Opening the spool whatever state it was left in: damage is set aside and counted, the readable rest is kept.
-
-Nothing is ever deleted here. What can be read of a damaged file is copied into a new one; only when that is complete is
-the damaged file moved, as it was found, into a folder `damaged-<time>` beside it. A crash at any moment leaves either
-the damaged file, or a complete new one that the next start puts in its place.
+Nothing is deleted. What can be read of a damaged file is copied into a new one; only when that is complete does the
+damaged file move, as found, into a folder `damaged-<time>`. A crash at any moment leaves either the damaged file or a
+complete new one that the next start puts in its place. A suspicion of damage is kept as a file for the next start.
 """
 
 from __future__ import annotations

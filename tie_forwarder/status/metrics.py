@@ -1,13 +1,4 @@
-"""A histogram that takes many values at once: counting one by one costs intake more than decoding an event.
-
-Owns: the counts, and their form for prometheus_client, whose own Histogram takes a lock and a walk over all its bounds
-for every value. Must not: know what is counted.
-
-Every metric of the forwarder, in one place: name, type, labels and help together.
-
-Label values are of closed sets and exist from the start at 0, so that a rate over a rare event is defined. Times are
-exported as timestamps, never as ages. The registry is injected; nothing here is global.
-"""
+"""Every metric in one place: name, type, labels and help. `Distribution` counts many values at once."""
 
 from __future__ import annotations
 

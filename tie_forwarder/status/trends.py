@@ -1,13 +1,6 @@
-"""How many events came and went lately: marks of the counts each second and each minute, for one day at most.
+"""How the counts change: rates of the last seconds, hour and day, the spool's growth, and surges of dead letters.
 
-Owns: some 60 KB, whatever the load and however long it runs. The counts are those since the start of the process, so a
-window that reaches further back than the start is as long as the process has lived, and says so.
-
-The spool over time: how fast it grows and when it is full, and for how long its events have waited.
-
-Owns: what is measured by the monotonic clock, so that a step of the wall clock changes none of it.
-
-Noticing that many events become dead letters: invalid ones, ones that we misread, ones that Kafka refuses.
+Memory is bounded at some 60 KB, however long it runs.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Numbers, sizes, times and states in words, for the page and for the terminal. Pure.
-
-The roles of a member in plain words, for the log.
-"""
+"""Numbers, sizes, times, states and roles in words, for page, terminal and log. Pure."""
 
 from __future__ import annotations
 

@@ -1,10 +1,6 @@
-"""The ledger: what was in the spool at start plus what came in equals what went out plus what is here now.
+"""The accounts of the flow: every event that comes, goes or is lost, in the ledger and the metrics.
 
-The last dead letters, for /status: why each is one, whence it came, and the first bytes of its payload, escaped.
-
-Owns: ten letters and no more of a payload than is shown, so that a flood of them costs next to nothing.
-
-Keeping the accounts of the flow: every event that comes, goes or is lost, in the ledger and in the metrics.
+Also the last dead letters, for `/status`: ten of them, and no more of a payload than is shown.
 """
 
 from __future__ import annotations

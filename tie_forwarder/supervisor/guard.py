@@ -1,8 +1,6 @@
-"""One child's frames as the flow reads them: from attachment to the end of its pipe.
+"""Guarding a child: start it, watch its progress, kill it when that stops, start the next after a back-off.
 
-How soon a publisher that ended is started again: soon after a mishap, slowly while a person is needed.
-
-Guarding one child: started, watched by its progress, killed when that stops, and started again with back-off.
+`Source` reads a child's frames, from attachment to the end of its pipe.
 """
 
 from __future__ import annotations

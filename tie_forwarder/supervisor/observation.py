@@ -1,14 +1,7 @@
-"""The facts that the health is made from, gathered from what the parts last reported.
+"""The observation: each turn it writes down the state for HTTP, metrics, log and systemd.
 
-The gauges: what the parts say of themselves at the moment, put into the metrics each turn.
-
-What /status shows: the assessment, the parts, the ledger, as one JSON object.
-
-The chronicle: what the log says of the whole, at the start, each hour and at the end.
-
-The observation: each turn it writes down how things are, for HTTP, the metrics, the log and the service manager.
-
-Owns: the assessment, the rates, and what was told last. Must not: ask anything that could block.
+Gathers facts from what the parts last reported, builds the `/status` report, sets the gauges, and keeps the journal of
+start, hours and end in the log. Asks nothing that could block.
 """
 
 from __future__ import annotations

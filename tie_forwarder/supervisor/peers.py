@@ -1,16 +1,6 @@
-"""The other members of the group, as far as they were heard on the fabric, and the gaps that only they can fill.
+"""The other members of the group, as heard on the fabric, and the gaps in this member's own receiving.
 
-A gap is a time in which this member cannot receive although another member was heard shortly before: that one may then
-have events to itself. The publisher learns of each gap and lets the other one publish first (`publisher/member.py`).
-A crash is a gap too, so the names are kept in a file in the spool directory, with the times when they were heard.
-
-All of this is a hint. Names can be forged, and the file and the clock can be wrong; the worst of it is a wait of
-seconds, now and then.
-
-Whether this member receives what the others publish: a broker may withhold a topic without a word.
-
-DXL grants every subscription, and checks the right to receive at delivery. The canary has a topic of its own, so it
-comes back all the same. Only the output shows what has not arrived.
+Also notices that a broker withholds a topic: others publish events that do not arrive here.
 """
 
 from __future__ import annotations

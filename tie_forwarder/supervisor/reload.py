@@ -1,16 +1,7 @@
-"""What each child is made from: its configuration and the content of the files that it reads.
+"""Taking up changes at run time: configuration (SIGHUP), renewed certificates and secrets, filter lists, log level.
 
-Two of them are equal as long as a new process would be no other than the one that runs. A file that was written anew
-with the same content is no change: configuration management does that every half hour.
-
-The certificates in use and when they end, and whether they or a secret were renewed under the running daemon.
-
-Nobody has to say that files have changed: they are looked at every ten seconds. What has changed is taken up once it
-stands still, and only when nothing is wrong with it; until then the connections go on as they are.
-
-Intake as the configuration wants it, and its filters: read from their files at the start and at each reload.
-
-Taking up a changed configuration at run time: what can be reloaded is, what cannot is said.
+What can be reloaded is; the log says what needs a restart. A child is replaced only if what it was made from has
+changed and is valid.
 """
 
 from __future__ import annotations

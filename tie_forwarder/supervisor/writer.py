@@ -1,21 +1,7 @@
-"""What has come from the receiver and is not yet judged: new, or in Kafka already.
+"""The one writer of the spool: everything both children reported waits here for the next commit.
 
-Owns: the held messages, and the order of the judgement: first whether Kafka has the event, then what is in it. Must
-not: write anything; what it returns is accepted only when the spool has it.
-
-How soon the flow commits: at the configured interval, and later while another member is seen to publish.
-
-A member that stands by keeps copies of what the publishing one has in its own spool. While the output shows that this
-one publishes, messages that arrive are held for a moment; most of them stand in the output by then and need neither be
-decoded nor written. That makes standing by three times as cheap. Must not: hold back anything where nobody else is seen
-to publish.
-
-What becomes of a record that Kafka refuses: a dead letter, a shorter dead letter, or nothing that Kafka takes.
-
-The one writer of the spool: what both children have told waits here for the next commit, which is the accept point.
-
-Owns: the order of things. First the window remembers an event, then it leaves the spool; a message is judged as late as
-possible, so that one that stands in the output by then is neither decoded nor written.
+That commit is the accept point of new events and the end of settled ones. Incoming messages are judged in order: does
+Kafka have the event already, then what is in it. A record that Kafka refuses becomes a dead letter.
 """
 
 from __future__ import annotations

@@ -1,14 +1,6 @@
-"""HTML that is safe by construction: what is not `Markup` is text from outside, and is escaped wherever it is put.
+"""The status page as HTML: state, flow, cards and drawings, and the policy the browser enforces.
 
-What is drawn: the mark of each health, which differs by shape and not by colour alone, arrows, bars and curves.
-
-The state in large: what it is, since when, why, and what to do.
-
-What stands below the picture: rates, spool, certificates, group, ledger and dead letters, a card for each.
-
-The picture of the flow: six parts from the fabric to Kafka, each with its health in colour, shape and word.
-
-The whole document, and the policy that the browser holds it to.
+Text that is not `Markup` comes from outside and is escaped in one place.
 """
 
 from __future__ import annotations

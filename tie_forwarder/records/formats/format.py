@@ -1,9 +1,4 @@
-"""What a format is, and what it is given beside the event.
-
-The format `json`: exactly the dict that dxltieclient's callback hands over.
-
-The format `raw`: the payload as it came from the fabric, trailing NUL bytes included.
-"""
+"""What a format is, what it receives besides the event, and the two plain ones: `json` and `raw`."""
 
 from __future__ import annotations
 

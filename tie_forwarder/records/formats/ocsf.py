@@ -1,19 +1,4 @@
-"""The classes of OCSF that the kinds of events go to, and the JSON Schema of what is rendered for them.
-
-The format `ocsf`: the event in a class of the Open Cybersecurity Schema Framework 1.5.
-
-| Kind | Class | Why |
-|---|---|---|
-| detection | Detection Finding (2004) | an alert of a security product |
-| the others | OSINT Inventory Info (5021) | what a source of threat intelligence has of a file or a certificate |
-
-A first instance would be a File Query (5007) but for two things: nobody asked, and 1.5 deprecates that class; its
-successor requires the name of the endpoint, which TIE does not say.
-
-`severity_id`, `disposition_id` and `action_id` are Unknown (0): TIE says no severity, and what the numbers of
-`remediationAction` mean is not public. `reputation.score_id` is the level of OCSF that has the meaning of the trust
-level's public name. What has no attribute in OCSF is in `unmapped`.
-"""
+"""The format `ocsf`: the event in a class of the Open Cybersecurity Schema Framework 1.5, with its JSON Schema."""
 
 from __future__ import annotations
 
