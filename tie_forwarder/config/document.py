@@ -168,7 +168,7 @@ class _Loader(yaml.SafeLoader):
             return super().construct_object(node, deep)
         except yaml.YAMLError:
             raise
-        except Exception as error:
+        except Exception as error:  # a tag may construct anything from hostile text
             raise _refused(node, "the value does not fit its type") from error
 
 

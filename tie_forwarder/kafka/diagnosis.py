@@ -77,7 +77,7 @@ class Diagnosis:
             return self._causes.explain(classify(error))
         finally:
             if admin is not None:
-                with suppress(Exception):
+                with suppress(Exception):  # a client that failed may raise anything while it closes
                     admin.close()
 
     def _unusable(self, topics: Sequence[dict[str, Any]]) -> Verdict | None:
@@ -187,12 +187,12 @@ class Seat:
             return False
         finally:
             if producer is not None:
-                with suppress(Exception):
+                with suppress(Exception):  # a client that failed may raise anything while it closes
                     producer.close(timeout=1)
         return True
 
     def _forget(self) -> None:
         admin, self._admin = self._admin, None
         if admin is not None:
-            with suppress(Exception):
+            with suppress(Exception):  # a client that failed may raise anything while it closes
                 admin.close()

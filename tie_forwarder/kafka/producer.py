@@ -191,7 +191,7 @@ class Producer:
             raise PublisherError(
                 Verdict(ErrorClass.BLOCKED, "producer_options", detail, REMEDIES["producer_options"])
             ) from error
-        except Exception as error:
+        except Exception as error:  # kafka-python raises anything for an option; `classify` names it
             raise PublisherError(classify(error)) from error
         # One option for two things: batches are to be sent again less often than transactions are to follow each other.
         self._producer._accumulator.config["retry_backoff_ms"] = self._retry_backoff_ms  # noqa: SLF001
@@ -261,7 +261,7 @@ class Producer:
             raise PublisherError(
                 Verdict(ErrorClass.TRANSIENT, "timeout", f"Kafka gives no metadata for the topic {topic}")
             ) from error
-        except Exception as error:
+        except Exception as error:  # as above: the caller knows classes only
             raise PublisherError(classify(error)) from error
 
     def wait(self, sent: Sequence[Sent], *, keep_waiting: Callable[[], bool]) -> None:

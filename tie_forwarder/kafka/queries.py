@@ -110,8 +110,7 @@ class OutputTail:
             self._consumer.seek(partition, start)
 
     def _close(self) -> None:
-        # An interrupted or failed client may raise anything while it closes, and nothing depends on it.
-        with suppress(Exception):
+        with suppress(Exception):  # a client that failed may raise anything while it closes
             self._consumer.close(timeout_ms=1_000)
 
 
@@ -268,7 +267,7 @@ def _admin(connection: Mapping[str, Any], *, timeout_seconds: float = 3.0) -> It
         try:
             yield admin
         finally:
-            with suppress(Exception):
+            with suppress(Exception):  # a client that failed may raise anything while it closes
                 admin.close()
 
 

@@ -195,7 +195,7 @@ class Tail:
         """Lets the connections go."""
         for consumer in (self._committed, self._uncommitted):
             if consumer is not None:
-                with suppress(Exception):
+                with suppress(Exception):  # a client that failed may raise anything while it closes
                     consumer.close(timeout_ms=1_000)
 
     def _newest_ms(self) -> dict[TopicPartition, int]:

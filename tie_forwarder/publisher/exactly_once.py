@@ -337,7 +337,7 @@ class ExactlyOnce:
         """An orderly end: what publishes leaves its seat vacant."""
         if self._role is Role.PUBLISHING and self._transactions is not None and self._transactions.close():
             self._seat.vacate()
-        with suppress(Exception):
+        with suppress(Exception):  # a client that failed may raise anything while it closes
             self._tail.close()
 
 

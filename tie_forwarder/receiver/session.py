@@ -167,7 +167,7 @@ class Session:
         def handle_or_keep(channel: str, payload: bytes) -> None:
             try:
                 handle(channel=channel, payload=payload)
-            except Exception as error:
+            except Exception as error:  # dxlclient raises anything for a hostile envelope
                 if channel not in self.topics:
                     raise
                 self.last_error.text = f"a message on {channel} has an unreadable envelope: {error}"[:500]

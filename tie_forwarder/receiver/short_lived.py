@@ -138,7 +138,7 @@ def _connect(config: Any, dxl_config: Path, deadline: float, last_error: LastErr
 
 def _end_network_loop(mqtt: Any) -> None:
     """A connect that has failed leaves paho's loop running, which would try on."""
-    with suppress(Exception):
+    with suppress(Exception):  # the connection is given up
         mqtt.disconnect()
         mqtt.loop_stop()
 

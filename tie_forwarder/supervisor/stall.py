@@ -42,7 +42,7 @@ class StallWatch:
 
 def end_at_once(loops: list[str]) -> None:
     """End this process, with the stalled loops in its log and the stack of every thread on standard error."""
-    with suppress(Exception):
+    with suppress(Exception):  # the process must exit, whatever the log does
         Log().error("forwarder.stalled", loops=loops, exit_code=STALLED_EXIT_CODE)
     with suppress(Exception):  # standard error may be closed
         faulthandler.dump_traceback(all_threads=True)
