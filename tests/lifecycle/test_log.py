@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 
+import yaml
+
 from tests.conftest import MakeForwarder, MakeKafka, MakePublisher
 from tests.harness.forwarder import Forwarder
 from tests.harness.kafka.properties import Security
@@ -38,10 +40,9 @@ def test_the_start_is_summed_up_the_level_changes_at_run_time_and_the_end_has_th
     assert len(log_of(forwarder)) < 40, "nothing is said of single events"
     assert "debug" not in levels_of(forwarder, None)
     forwarder.config["log"] = {"level": "debug"}
+    forwarder.config_file.write_text(yaml.safe_dump(forwarder.config))
     done = reload(forwarder)
     assert (done["changed"], done["new_processes"]) == (["log.level"], [])
-    changed = [line for line in log_of(forwarder) if line["event"] == "log.level_changed"]
-    assert [line["to"] for line in changed] == ["debug"]
     wait_until(lambda: "debug" in levels_of(forwarder, "receiver"), timeout=20.0, what="the receiver's talk")
     forwarder.kill_part("publisher")
     wait_until(lambda: "debug" in levels_of(forwarder, None), timeout=20.0, what="the main process's talk")
@@ -58,9 +59,9 @@ def test_not_even_the_debug_log_shows_a_password(
     make_forwarder: MakeForwarder,
     make_publisher: MakePublisher,
 ) -> None:
-    password = 'it\'s \\ a "p\u00e4ssword"-5521'
-    kafka = make_kafka(security=Security(protocol="SASL_PLAINTEXT", users={"forwarder": "5521-plain"}))
-    for secret in ("5521-plain", password):
+    password = 'it\'s \\ a "p\u00e4ssword"-tulip'
+    kafka = make_kafka(security=Security(protocol="SASL_PLAINTEXT", users={"forwarder": "tulip-plain"}))
+    for secret in ("tulip-plain", password):
         forwarder = make_forwarder(fabric=mosquitto, kafka=kafka, topics=topics)
         sasl = {"mechanism": "PLAIN", "username": "forwarder", "password": secret}
         forwarder.config["kafka"]["security"] = {"protocol": "sasl_plaintext", "sasl": sasl}
@@ -71,5 +72,5 @@ def test_not_even_the_debug_log_shows_a_password(
             timeout=30.0,
             what="kafka-python has logged its settings and its login",
         )
-        assert "5521" not in forwarder.log()
+        assert "tulip" not in forwarder.log()
         forwarder.stop()

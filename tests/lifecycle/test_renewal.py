@@ -20,9 +20,9 @@ from tie_forwarder.demo.certificates import Authority, Identity
 
 IMPATIENT = """
 from tie_forwarder.__main__ import main
-from tie_forwarder.supervisor import certificates
-certificates._BETWEEN_LOOKS_SECONDS = 0.5
-certificates._SETTLING_SECONDS = 0.3
+from tie_forwarder.supervisor import reload
+reload._BETWEEN_LOOKS_SECONDS = 0.5
+reload._SETTLING_SECONDS = 0.3
 main()
 """
 USER = "forwarder"

@@ -7,12 +7,10 @@ changed and is valid.
 from __future__ import annotations
 
 import hashlib
-import logging
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -184,14 +182,8 @@ class Filtering:
 
 
 def set_log_level(level: str, guards: Sequence[Guard | ReceiverGuard]) -> None:
-    """Set the level of this process and its children; announced at the more verbose of both levels. Main thread."""
-    before, after = logging.getLogger().level, logging.getLevelName(level.upper())
-    announce = partial(Log().info, "log.level_changed", to=level)
-    if after > before:
-        announce()
+    """Set the level of this process and of its children. Main thread."""
     set_level(level)
-    if after < before:
-        announce()
     for guard in guards:
         guard.say({"verb": "log_level", "level": level})
 
@@ -249,7 +241,6 @@ class Reload:
         changed = _changed_options(old, new)
         need_a_restart = [name for name in changed if _needs_a_restart(name)]
         change = self._change(_kept(old, new, need_a_restart), found)
-        set_level(new.log.level)
         log.info(
             "reload.done",
             changed=[name for name in changed if name not in need_a_restart],
