@@ -41,7 +41,7 @@ test: lint
 
 # For whoever changes a line: lint, types, and the tests that need no server, with a tenth of the random schedules.
 quick: lint
-	TIE_FORWARDER_SHARE=0.1 $(BIN)/python -m pytest -m "quick and not quiet and not long" --numprocesses 2 --dist worksteal --durations 3
+	TIE_FORWARDER_SHARE=0.1 $(BIN)/python -m pytest -m "$(EVERYDAY) and quick and not quiet" --numprocesses 2 --dist worksteal
 
 # The tests of the status page alone; PICTURES=FOLDER takes photographs of it.
 browser-test: setup
