@@ -124,7 +124,7 @@ class TestFaultsOfConfiguration:
         sasl = {"mechanism": "PLAIN", "username": "tie-forwarder", "password_file": "kafka-password"}
         security = {"protocol": "sasl_plaintext", "sasl": sasl}
         container = self._container(image, mosquitto, tmp_path, {"kafka": {"security": security}})
-        self._ends_with_78(container, "kafka-password")
+        self._ends_with_78(container, "kafka.security.sasl.password_file: does not exist")
 
     def test_a_certificate_of_another_key(self, image: Image, mosquitto: Mosquitto, tmp_path: Path) -> None:
         container = self._container(image, mosquitto, tmp_path)
